@@ -1,0 +1,1 @@
+"""localaws: what AWS is to a video application, on one machine. Useful without penstock."""

@@ -1,0 +1,1 @@
+"""The data plane of CloudFront on one machine: verifies, caches, forwards."""

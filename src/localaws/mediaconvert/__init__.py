@@ -1,0 +1,1 @@
+"""AWS Elemental MediaConvert on one machine: ffmpeg encodes, Shaka Packager packages."""

@@ -1,0 +1,1 @@
+"""Penstock: protected video on demand, from upload to playback session."""

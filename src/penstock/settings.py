@@ -1,0 +1,136 @@
+"""One table of settings, read once from the environment; and the AWS clients made from it.
+
+Nothing else in penstock reads the environment. Where the AWS clients go is boto3's own business (AWS_ENDPOINT_URL and
+its service-specific forms), so the same settings hold on one machine and in an AWS account.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from penstock.errors import InvalidRequest
+
+PREFIX = "PENSTOCK_"
+
+
+def _setting(parse: Callable[[str], Any], default: Any, help_text: str, unit: str = "") -> Any:
+    return field(default=default, metadata={"parse": parse, "help": help_text, "unit": unit})
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("is neither true nor false")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) <= 0:
+        raise ValueError("is not greater than 0")
+    return number
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting; the environment variable is PENSTOCK_ and the name in capitals."""
+
+    url: str = _setting(str, "http://127.0.0.1:8080", "public address of the edge, as viewers see it")
+    api_key: str = _setting(str, "", "API key that `penstock` commands and other clients send")
+    data_dir: Path = _setting(Path, Path("penstock-data"), "folder that holds everything on one machine")
+    source_bucket: str = _setting(str, "penstock-source", "bucket that takes uploads under inputs/ and job settings under jobs/")
+    media_bucket: str = _setting(str, "penstock-media", "bucket for the outputs; private, read only by the edge")
+    mediaconvert_role: str = _setting(
+        str, "arn:aws:iam::000000000000:role/MediaConvertRole", "IAM role that MediaConvert takes to read and write the buckets"
+    )
+    mediaconvert_queue: str = _setting(str, "", "MediaConvert queue (name or ARN); empty takes the default queue")
+    database_url: str = _setting(str, "", "SQLAlchemy address of the catalogue; empty is SQLite in the data folder")
+    speke_url: str = _setting(str, "", "key provider address in job settings; empty is <url>/speke/v2/copyProtection")
+    secrets_dir: Path = _setting(Path, Path("penstock-data/secrets"), "folder with master.key, signing-key.pem and api-keys (mode 0600)")
+    key_pair_id: str = _setting(str, "penstock-1", "CloudFront public key id that signed cookies name")
+    allowed_origins: tuple[str, ...] = _setting(_origins, (), "further origins, comma separated, whose pages may upload and play")
+    event_bus: str = _setting(str, "default", "EventBridge bus for our own events")
+    event_token_file: Path | None = _setting(Path, None, "file with the secret that the event bus sends with each delivery")
+    session_ttl_s: int = _setting(_positive, 14400, "life of a playback session", "s")
+    upload_ttl_s: int = _setting(_positive, 3600, "life of one presigned upload request", "s")
+    upload_abandoned_s: int = _setting(_positive, 7 * 86400, "age at which unfinished multipart uploads are removed", "s")
+    multipart_threshold_bytes: int = _setting(_positive, 32 * 2**20, "sources of this size and more are uploaded in parts", "bytes")
+    max_source_bytes: int = _setting(_positive, 500 * 2**30, "largest source that is accepted", "bytes")
+    sweep_interval_s: int = _setting(_positive, 60, "time between two sweeps for objects without a job", "s")
+    poster: bool = _setting(_flag, True, "make a poster picture for each asset in the built-in ladder")
+
+    @cached_property
+    def speke_address(self) -> str:
+        return self.speke_url or f"{self.url}/speke/v2/copyProtection"
+
+    @cached_property
+    def database_address(self) -> str:
+        return self.database_url or f"sqlite:///{(self.data_dir / 'penstock.db').resolve()}"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises InvalidRequest naming an unknown PENSTOCK_ variable (with the nearest known name) or an unusable value.
+    """
+    known = {PREFIX + f.name.upper(): f for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidRequest(f"{name} is not a setting of penstock{hint}")
+        if not text:
+            continue
+        try:
+            values[known[name].name] = known[name].metadata["parse"](text)
+        except ValueError as exc:
+            raise InvalidRequest(f"{name} cannot be read: {exc}") from exc
+    if "url" in values:
+        values["url"] = values["url"].rstrip("/")
+    return Settings(**values)
+
+
+@dataclass(frozen=True)
+class Clients:
+    """The AWS clients an arrow is handed. Made in one place, so that timeouts and signing are the same everywhere."""
+
+    s3: Any
+    mediaconvert: Any
+    events: Any
+
+
+def clients(session: boto3.Session | None = None) -> Clients:
+    """Build the clients; region, credentials and endpoints are boto3's own settings (AWS_*)."""
+    session = session or boto3.Session()
+    config = Config(
+        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}, signature_version="v4"
+    )
+    # Path style works for S3 and for every server that speaks its protocol; s3v4 so that presigned requests
+    # carry an expiry that is verified. Checksums only where the API demands them: presigned parts come from browsers.
+    s3 = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return Clients(
+        s3=session.client("s3", config=config.merge(s3)),
+        mediaconvert=session.client("mediaconvert", config=config),
+        events=session.client("events", config=config),
+    )
