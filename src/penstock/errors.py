@@ -17,8 +17,8 @@
     +- UpstreamError         502  AWS or a key provider did not do its part
     +- Unavailable           503  a full disk, a part that is still starting; try again later
 
-A face turns an error into `{"error": {"code", "message", "request_id"}}` (HTTP) or one line on stderr (CLI). Messages say
-what was found, what was needed and what to do. No message ever holds a secret.
+A face turns an error into `{"error": {"code", "message", "request_id"}}` (HTTP) or one line on stderr (CLI). Messages
+say what was found, what was needed and what to do. No message ever holds a secret.
 """
 
 from __future__ import annotations

@@ -51,23 +51,27 @@ class Settings:
     url: str = _setting(str, "http://127.0.0.1:8080", "public address of the edge, as viewers see it")
     api_key: str = _setting(str, "", "API key that `penstock` commands and other clients send")
     data_dir: Path = _setting(Path, Path("penstock-data"), "folder that holds everything on one machine")
-    source_bucket: str = _setting(str, "penstock-source", "bucket that takes uploads under inputs/ and job settings under jobs/")
+    source_bucket: str = _setting(str, "penstock-source", "bucket for uploads (inputs/) and job settings (jobs/)")
     media_bucket: str = _setting(str, "penstock-media", "bucket for the outputs; private, read only by the edge")
     mediaconvert_role: str = _setting(
-        str, "arn:aws:iam::000000000000:role/MediaConvertRole", "IAM role that MediaConvert takes to read and write the buckets"
+        str,
+        "arn:aws:iam::000000000000:role/MediaConvertRole",
+        "IAM role that MediaConvert takes",
     )
     mediaconvert_queue: str = _setting(str, "", "MediaConvert queue (name or ARN); empty takes the default queue")
     database_url: str = _setting(str, "", "SQLAlchemy address of the catalogue; empty is SQLite in the data folder")
     speke_url: str = _setting(str, "", "key provider address in job settings; empty is <url>/speke/v2/copyProtection")
-    secrets_dir: Path = _setting(Path, Path("penstock-data/secrets"), "folder with master.key, signing-key.pem and api-keys (mode 0600)")
+    secrets_dir: Path = _setting(Path, Path("penstock-data/secrets"), "folder with the keys, each a file of mode 0600")
     key_pair_id: str = _setting(str, "penstock-1", "CloudFront public key id that signed cookies name")
-    allowed_origins: tuple[str, ...] = _setting(_origins, (), "further origins, comma separated, whose pages may upload and play")
+    allowed_origins: tuple[str, ...] = _setting(_origins, (), "more origins whose pages may upload and play (a,b)")
     event_bus: str = _setting(str, "default", "EventBridge bus for our own events")
-    event_token_file: Path | None = _setting(Path, None, "file with the secret that the event bus sends with each delivery")
+    event_token_file: Path | None = _setting(Path, None, "file with the secret of the event bus")
     session_ttl_s: int = _setting(_positive, 14400, "life of a playback session", "s")
     upload_ttl_s: int = _setting(_positive, 3600, "life of one presigned upload request", "s")
-    upload_abandoned_s: int = _setting(_positive, 7 * 86400, "age at which unfinished multipart uploads are removed", "s")
-    multipart_threshold_bytes: int = _setting(_positive, 32 * 2**20, "sources of this size and more are uploaded in parts", "bytes")
+    upload_abandoned_s: int = _setting(_positive, 7 * 86400, "age at which an unfinished upload is removed", "s")
+    multipart_threshold_bytes: int = _setting(
+        _positive, 32 * 2**20, "sources from this size on go up in parts", "bytes"
+    )
     max_source_bytes: int = _setting(_positive, 500 * 2**30, "largest source that is accepted", "bytes")
     sweep_interval_s: int = _setting(_positive, 60, "time between two sweeps for objects without a job", "s")
     poster: bool = _setting(_flag, True, "make a poster picture for each asset in the built-in ladder")

@@ -1,0 +1,47 @@
+# setup   virtual environment, web part, and (where it may) the Debian packages that tests and the jail use
+# check   linters, types, import contracts, the web part's own checks
+# test    everything, against real servers, ffmpeg and Chromium
+# demo    a real film from upload to protected playback; ARGS=--exit checks it headless and ends
+# bench   speed against what a user would pick instead; writes bench/README.md
+.PHONY: setup check test demo bench clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+setup: .venv/.installed web/node_modules/.installed src/penstock/api/studio/index.html
+
+.venv/.installed: pyproject.toml constraints.txt
+	@sh scripts/system-packages.sh bwrap=bubblewrap chromium=chromium
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	cd web && npm ci --no-progress
+	touch $@
+
+src/penstock/api/studio/index.html: web/node_modules/.installed $(shell find web/src web/*.html web/*.ts web/public -type f 2>/dev/null)
+	cd web && npm run build
+	touch $@
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd web && npm run check
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+demo: setup
+	$(BIN)/python demo/demo.py $(ARGS)
+
+bench: setup
+	@sh scripts/system-packages.sh nginx=nginx-light wrk=wrk
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean:
+	rm -rf .venv web/node_modules src/penstock/api/studio

@@ -1,0 +1,300 @@
+"""The whole system on one machine: its data folder, its secrets, the description that localaws starts it from.
+
+`penstock up` ends in an exec of `python -m localaws`, which plays AWS and runs the API beside it; penstock itself never
+imports localaws. The description (`stack.json`) and every secret are readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from penstock import settings as settings_module
+from penstock.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from penstock.formats import cookies
+from penstock.model import JsonObject
+from penstock.settings import PREFIX, Settings
+
+REGION = "us-east-1"
+ACCOUNT_ID = "000000000000"
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the doors are; 0 takes a free port."""
+
+    edge: int = 8080
+    aws: int = 4566
+    s3: int = 8333
+
+    def settled(self) -> Ports:
+        """The same ports with every 0 replaced by a port that is free now."""
+        for name, port in vars(self).items():
+            if not 0 <= port <= 65535:
+                raise InvalidRequest(f"the {name} port is {port}; a port is 0 to 65535, and 0 takes a free one")
+        chosen = Ports(*(port or free_port() for port in (self.edge, self.aws, self.s3)))
+        if len(set(vars(chosen).values())) < 3:
+            raise InvalidRequest(f"three different ports are needed, got {chosen.edge}, {chosen.aws} and {chosen.s3}")
+        return chosen
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def up(data_dir: Path, ports: Ports, public_url: str | None, environ: Mapping[str, str] = os.environ) -> NoReturn:
+    """Describe the stack in `data_dir` and become the process that runs it.
+
+    Raises Conflict when a stack already runs on this folder, InvalidRequest for settings that cannot be used.
+    """
+    data_dir = data_dir.resolve()
+    prepare(data_dir, ports, public_url, environ)
+    # What the shell says of some other AWS account or stack must not leak into this one.
+    clean = {name: value for name, value in environ.items() if not name.startswith(("AWS_", PREFIX))}
+    arguments = [sys.executable, "-m", "localaws", "--config", str(data_dir / "stack.json")]
+    sys.stdout.flush()
+    os.execve(sys.executable, arguments, clean)  # noqa: S606 - our own interpreter, no shell
+
+
+def prepare(data_dir: Path, ports: Ports, public_url: str | None, environ: Mapping[str, str]) -> JsonObject:
+    """Make folder, secrets and description, or find them as they were; returns the description."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        _refuse_second(data_dir)
+        settings = _settings(data_dir, ports := ports.settled(), public_url, environ)
+        make_secrets(settings.secrets_dir)
+        description = describe(settings, ports, api_port=free_port())
+        write_private(data_dir / "stack.json", json.dumps(description, indent=2).encode())
+    except OSError as exc:
+        raise Unavailable(f"{data_dir} cannot be used as the data folder: {exc.strerror or exc}") from exc
+    return description
+
+
+def _refuse_second(data_dir: Path) -> None:
+    try:
+        with (data_dir / "lock").open("r") as lock:
+            holder = lock.read().strip()
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                by = f" (process {holder})" if holder else ""
+                raise Conflict(
+                    f"a stack already runs on {data_dir}{by}; stop it with Ctrl-C there, or give another --data-dir"
+                ) from None
+    except FileNotFoundError:
+        return
+
+
+def _settings(data_dir: Path, ports: Ports, public_url: str | None, environ: Mapping[str, str]) -> Settings:
+    """The user's own PENSTOCK_ settings, with those that the stack itself decides put over them.
+
+    A shell that has taken in `penstock env`, perhaps of another stack, must still be able to say `up`.
+    """
+    decided = {PREFIX + name for name in ("URL", "API_KEY", "DATA_DIR", "SECRETS_DIR", "EVENT_TOKEN_FILE")}
+    settings = settings_module.load({name: text for name, text in environ.items() if name not in decided})
+    return replace(
+        settings,
+        url=(public_url or f"http://{LOOPBACK}:{ports.edge}").rstrip("/"),
+        data_dir=data_dir,
+        secrets_dir=data_dir / "secrets",
+        event_token_file=data_dir / "secrets" / "event-token",
+        speke_url=settings.speke_url or f"http://{LOOPBACK}:{ports.edge}/speke/v2/copyProtection",
+    )
+
+
+def make_secrets(folder: Path) -> None:
+    """Make every secret that is not there yet, each in a file of mode 0600; none is ever replaced."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    if not (folder / "signing-key.pem").exists():
+        private, public = cookies.generate_key_pair()
+        write_private(folder / "signing-key.pub.pem", public)
+        write_private(folder / "signing-key.pem", private)
+    for name, content in {
+        "master.key": secrets.token_bytes(32),
+        "token.key": secrets.token_bytes(32),
+        "api-key": f"pk_{secrets.token_urlsafe(32)}".encode(),
+        "event-token": secrets.token_urlsafe(32).encode(),
+        "aws-credentials": _aws_credentials(),
+    }.items():
+        if not (folder / name).exists():
+            write_private(folder / name, content)
+
+
+def _aws_credentials() -> bytes:
+    """An access key of the local account, in the form of the AWS shared credentials file."""
+    key_id = "AKIA" + "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") for _ in range(16))
+    return f"[default]\naws_access_key_id = {key_id}\naws_secret_access_key = {secrets.token_urlsafe(30)}\n".encode()
+
+
+def read_credentials(folder: Path) -> dict[str, str]:
+    lines = (folder / "aws-credentials").read_text().splitlines()
+    pairs = dict(line.split(" = ", 1) for line in lines if " = " in line)
+    return {name.removeprefix("aws_"): value for name, value in pairs.items()}
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file only its owner can read, whole or not at all, even when the machine stops half way."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
+    """What localaws is to start: the account, buckets, event rules, the edge's behaviors, the API process. Pure."""
+    folder = settings.secrets_dir
+    api = f"http://{LOOPBACK}:{api_port}"
+    origins = list(dict.fromkeys([*own_origins(settings.url, ports.edge), *settings.allowed_origins]))
+    return {
+        "data_dir": str(settings.data_dir),
+        "region": REGION,
+        "account_id": ACCOUNT_ID,
+        "credentials": read_credentials(folder),
+        "ports": {**vars(ports), "api": api_port},
+        "buckets": [
+            {"name": settings.source_bucket, "events": True, "cors": [upload_cors(origins)]},
+            {"name": settings.media_bucket},
+        ],
+        "rules": _rules(settings, api),
+        "edge": {
+            "url": settings.url,
+            "origins": {"api": {"url": api}, "media": {"bucket": settings.media_bucket}},
+            "key_groups": {"viewers": {settings.key_pair_id: str(folder / "signing-key.pub.pem")}},
+            "behaviors": [
+                {"path": "/assets/*", "origin": "media", "trusted_key_group": "viewers"},
+                {"path": "/internal/*", "deny": True},
+                {"path": "*", "origin": "api"},
+            ],
+            "allowed_origins": origins,
+        },
+        "services": [
+            {
+                "name": "api",
+                "argv": [sys.executable, "-m", "penstock.api", "--port", str(api_port)],
+                "env": {**_service_environment(settings), **_aws_environment(ports, folder)},
+                "ready": f"{api}/healthz",
+            }
+        ],
+    }
+
+
+def own_origins(url: str, edge_port: int) -> list[str]:
+    """The browser origins under which our own pages are seen: the public one and this machine's two names."""
+    return [url, f"http://{LOOPBACK}:{edge_port}", f"http://localhost:{edge_port}"]
+
+
+def upload_cors(origins: list[str]) -> JsonObject:
+    """What a page needs to put parts into the source bucket: ETag is read back to complete a multipart upload."""
+    return {
+        "AllowedOrigins": origins,
+        "AllowedMethods": ["GET", "PUT", "POST", "HEAD"],
+        "AllowedHeaders": ["*"],
+        "ExposeHeaders": ["ETag"],
+        "MaxAgeSeconds": 3000,
+    }
+
+
+def _rules(settings: Settings, api: str) -> list[JsonObject]:
+    """EventBridge rules, as the deployment has them: who hears of what."""
+    uploads = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [settings.source_bucket]}, "object": {"key": [{"prefix": "inputs/"}]}},
+    }
+    jobs = {"source": ["aws.mediaconvert"], "detail-type": ["MediaConvert Job State Change"]}
+    finished = {**jobs, "detail": {"status": ["COMPLETE", "ERROR", "CANCELED"]}}
+    patterns = {
+        "watchfolder": ("watchfolder", uploads),
+        "publish": ("publish", finished),
+        "catalogue-jobs": ("catalogue", jobs),
+        "catalogue-assets": ("catalogue", {"source": ["penstock"]}),
+    }
+    return [
+        {
+            "name": name,
+            "pattern": pattern,
+            "target": {"url": f"{api}/internal/events/{handler}", "token_file": str(settings.event_token_file)},
+        }
+        for name, (handler, pattern) in patterns.items()
+    ]
+
+
+def _service_environment(settings: Settings) -> dict[str, str]:
+    """The settings that differ from their defaults, as environment variables: names of secret files, no secrets."""
+    texts: dict[str, str] = {}
+    for name, value in vars(settings).items():
+        if name in Settings.__dataclass_fields__ and value != Settings.__dataclass_fields__[name].default:
+            texts[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return texts
+
+
+def _aws_environment(ports: Ports, folder: Path) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{ports.aws}",
+        "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports.s3}",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def read_description(data_dir: Path) -> JsonObject:
+    """The description of the stack in `data_dir`; NotFound when none was ever started there."""
+    try:
+        description: JsonObject = json.loads((data_dir / "stack.json").read_text())
+    except FileNotFoundError:
+        raise NotFound(
+            f"no stack was started in {data_dir}; start one with `penstock up --data-dir {data_dir}`"
+        ) from None
+    except (OSError, ValueError) as exc:
+        raise InvalidRequest(f"{data_dir / 'stack.json'} cannot be read ({exc}); `penstock up` writes it anew") from exc
+    return description
+
+
+def connection(data_dir: Path) -> tuple[str, str]:
+    """Address and API key of the stack in `data_dir`. Raises NotFound when none was started there."""
+    description = read_description(data_dir)
+    return description["edge"]["url"], (data_dir / "secrets" / "api-key").read_text().strip()
+
+
+def environment(data_dir: Path) -> dict[str, str]:
+    """The variables that point any AWS client, and `penstock` itself, at the stack in `data_dir`."""
+    description = read_description(data_dir)
+    url, api_key = connection(data_dir)
+    ports, credentials = description["ports"], description["credentials"]
+    source, media = (bucket["name"] for bucket in description["buckets"])
+    return {
+        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{ports['aws']}",
+        "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports['s3']}",
+        "AWS_ACCESS_KEY_ID": credentials["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": credentials["secret_access_key"],
+        "AWS_DEFAULT_REGION": description["region"],
+        "PENSTOCK_SOURCE_BUCKET": source,
+        "PENSTOCK_MEDIA_BUCKET": media,
+        "PENSTOCK_MEDIACONVERT_ROLE": f"arn:aws:iam::{description['account_id']}:role/MediaConvertRole",
+        "PENSTOCK_URL": url,
+        "PENSTOCK_API_KEY": api_key,
+    }
+
+
+def exports(variables: Mapping[str, str]) -> str:
+    """Shell lines that set `variables`, safe to `eval`."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
