@@ -1,0 +1,103 @@
+"""The tables of the catalogue, for SQLite and PostgreSQL alike. No behaviour; changes go with a migration."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+metadata = sa.MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A timezone-aware UTC time; SQLite forgets the zone, so it is put back on the way out."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+assets = sa.Table(
+    "assets",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # Grows by one with each change that a reader could see; server-sent events compare it.
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("error_message", sa.Text),
+    sa.Column("duration_ms", sa.BigInteger),
+    sa.Column("object_key", sa.Text),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("content_type", sa.String(128)),
+    sa.Column("upload_method", sa.String(16)),
+    sa.Column("upload_id", sa.Text),
+    sa.Column("part_size_bytes", sa.BigInteger),
+    sa.Column("source_arrived_at", UtcDateTime),
+    # A deleted asset stays as a tombstone, so that a late event cannot bring it back.
+    sa.Column("deleted_at", UtcDateTime),
+    sa.Column("purged_at", UtcDateTime),
+    sa.Index("assets_by_age", "created_at", "id"),
+    sa.Index("assets_by_state", "state"),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("asset_id", sa.String(36), sa.ForeignKey("assets.id"), primary_key=True),
+    # Empty for a failure of the asset as a whole, before any job was made.
+    sa.Column("settings", sa.String(1024), primary_key=True),
+    sa.Column("job_id", sa.String(128)),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("percent", sa.Integer),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("error_message", sa.Text),
+    sa.Column("dash", sa.Text),
+    sa.Column("hls", sa.Text),
+    sa.Column("smil", sa.Text),
+    sa.Column("poster", sa.Text),
+    sa.Column("key_ids", sa.JSON, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Index("jobs_by_state", "state"),
+)
+
+playback_sessions = sa.Table(
+    "playback_sessions",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("asset_id", sa.String(36), sa.ForeignKey("assets.id"), nullable=False),
+    sa.Column("viewer", sa.String(256), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Index("playback_sessions_by_asset", "asset_id"),
+    sa.Index("playback_sessions_by_expiry", "expires_at"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("revoked_at", UtcDateTime),
+)
+
+seen_events = sa.Table(
+    "seen_events",
+    metadata,
+    sa.Column("id", sa.String(256), primary_key=True),
+    sa.Column("seen_at", UtcDateTime, nullable=False),
+    sa.Index("seen_events_by_age", "seen_at"),
+)

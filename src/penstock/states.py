@@ -1,0 +1,129 @@
+"""How an asset and its jobs move from state to state. Pure: no database, no clock.
+
+Events come late, twice and in any order, so a job only ever moves up a fixed order, and an asset's state is computed
+from its jobs: the same events give the same state in whichever order they arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from penstock.errors import InvalidRequest
+from penstock.formats.events import AssetEvent
+from penstock.model import AssetState, JsonObject, KeyId, Problem
+
+WHOLE_ASSET = ""
+"""Stands for the job settings of a failure that came before any job, such as a source that cannot be read."""
+
+
+class JobState(StrEnum):
+    CONVERTING = "converting"
+    PACKAGING = "packaging"
+    FAILED = "failed"
+    PUBLISHED = "published"
+
+
+_ORDER = tuple(JobState)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One conversion of an asset: where it is, and what viewers get from it once it is published."""
+
+    settings: str
+    state: JobState
+    job_id: str | None = None
+    percent: int | None = None
+    error: Problem | None = None
+    dash: str | None = None
+    hls: str | None = None
+    smil: str | None = None
+    poster: str | None = None
+    key_ids: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (JobState.PUBLISHED, JobState.FAILED)
+
+
+def job_of(event: AssetEvent) -> Job:
+    """Read what an event says about a job. Raises InvalidRequest naming a member that is missing or of a wrong type."""
+    detail = event.detail
+    settings = _text(detail, "settings") or WHOLE_ASSET
+    job_id = _text(detail, "jobId")
+    if event.kind == "Asset Converting":
+        return Job(settings, JobState.CONVERTING, job_id, percent=0)
+    if event.kind == "Asset Failed":
+        problem = Problem(_text(detail, "code") or "job_failed", _text(detail, "message") or "The conversion failed.")
+        return Job(settings, JobState.FAILED, job_id, error=problem)
+    return Job(
+        settings,
+        JobState.PUBLISHED,
+        job_id,
+        percent=100,
+        dash=_text(detail, "dash"),
+        hls=_text(detail, "hls"),
+        smil=_text(detail, "smil"),
+        poster=_text(detail, "poster"),
+        key_ids=_key_ids(detail),
+    )
+
+
+def merge(known: Job | None, told: Job) -> Job:
+    """The job after an event: whichever of both is further on. Returns `known` itself when nothing changes."""
+    if known is None or known == told:
+        return told if known is None else known
+    if known.state is JobState.PUBLISHED or told.state is JobState.PUBLISHED:
+        return known if known.state is JobState.PUBLISHED else told
+    if known.job_id != told.job_id:
+        # Another attempt: it replaces one that never had a job or that failed, and nothing said about an older
+        # attempt touches one that runs.
+        takes_over = told.job_id is not None and (known.job_id is None or known.state is JobState.FAILED)
+        return told if takes_over else known
+    return told if _ORDER.index(told.state) > _ORDER.index(known.state) else known
+
+
+def advance(known: Job, percent: int | None, packaging: bool) -> Job:
+    """The job after a progress report; progress never goes back and never touches a job that has ended."""
+    if known.ended:
+        return known
+    state = JobState.PACKAGING if packaging else known.state
+    reported = min(max(percent or 0, 0), 100)
+    return replace(known, state=state, percent=max(known.percent or 0, reported))
+
+
+def derive(jobs: Iterable[Job], *, arrived: bool) -> tuple[AssetState, Problem | None]:
+    """The state of an asset: published once a job is, failed once all have ended and none is."""
+    jobs = list(jobs)
+    real = [job for job in jobs if job.settings != WHOLE_ASSET] or jobs
+    if any(job.state is JobState.PUBLISHED for job in real):
+        return AssetState.PUBLISHED, None
+    if not real:
+        return (AssetState.CONVERTING if arrived else AssetState.WAITING), None
+    running = [job for job in real if not job.ended]
+    if not running:
+        return AssetState.FAILED, min(real, key=lambda job: job.settings).error
+    packaging = all(job.state is JobState.PACKAGING for job in running)
+    return (AssetState.PACKAGING if packaging else AssetState.CONVERTING), None
+
+
+def percent(jobs: Iterable[Job]) -> int:
+    """Progress over all conversions of an asset, 0 to 100; one that failed counts as done."""
+    parts = [100 if job.ended else job.percent or 0 for job in jobs if job.settings != WHOLE_ASSET]
+    return sum(parts) // len(parts) if parts else 0
+
+
+def _text(detail: JsonObject, name: str) -> str | None:
+    value = detail.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(f"the event's {name} is a text or null, got {type(value).__name__}")
+    return value
+
+
+def _key_ids(detail: JsonObject) -> tuple[str, ...]:
+    value = detail.get("keyIds") or []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidRequest("the event's keyIds is a list of UUIDs")
+    return tuple(str(KeyId.from_uuid(item)) for item in value)
