@@ -1,0 +1,140 @@
+"""Playback session tokens: CBOR Web Tokens in COSE_Mac0 with HS256. Never looks at a clock.
+
+A token of ours has exactly one spelling, so verifying needs no parser: the frame is rebuilt and compared, and no CBOR
+is decoded before its MAC has been verified.
+Source: RFC 8392 (CWT), RFC 9052 sections 6.2 and 6.3 (COSE_Mac0), RFC 9053 section 3.1 (HS256).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cbor2
+
+from penstock.errors import BadSignature, InvalidRequest, SessionExpired
+
+MAX_TOKEN_CHARS = 1024
+"""CloudFront Functions verify the same tokens, up to this size."""
+
+MIN_KEY_BYTES = 32
+
+_PROTECTED = cbor2.dumps({1: 5})  # alg: HMAC 256/256
+_MAC_CONTEXT = b"\x84" + cbor2.dumps("MAC0") + cbor2.dumps(_PROTECTED) + cbor2.dumps(b"")
+_TAG_HEAD = b"\x58\x20"  # a byte string of 32 bytes follows
+_TAG_BYTES = 32
+
+
+class _Label:
+    """Names of CWT claims on the wire (RFC 8392 section 4)."""
+
+    SUBJECT = 2
+    EXPIRES = 4
+    ISSUED = 6
+    TOKEN_ID = 7
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a token says: one playback session of one asset. Times in seconds since the epoch.
+
+    On the wire: cti is the session id in UTF-8, sub the asset id, exp and iat the times.
+    """
+
+    session_id: str
+    asset_id: str
+    expires: int
+    issued: int
+
+
+def mint(claims: Claims, key: bytes, key_id: str) -> str:
+    """Write a token in base64url without padding; raises InvalidRequest when it would be too long or the key is short."""
+    _check_key(key)
+    payload = cbor2.dumps(
+        {
+            _Label.SUBJECT: claims.asset_id,
+            _Label.EXPIRES: claims.expires,
+            _Label.ISSUED: claims.issued,
+            _Label.TOKEN_ID: claims.session_id.encode(),
+        },
+        canonical=True,
+    )
+    framed = cbor2.dumps(payload)
+    token = _encode(_frame(key_id) + framed + _TAG_HEAD + _mac(key, framed))
+    if len(token) > MAX_TOKEN_CHARS:
+        raise InvalidRequest(f"the token has {len(token)} characters, at most {MAX_TOKEN_CHARS} are taken")
+    return token
+
+
+def verify(token: str, keys: Mapping[str, bytes], now: float) -> Claims:
+    """Read a token made with one of `keys` (by key id) that is still good at `now` (seconds since the epoch).
+
+    Raises BadSignature for anything that `mint` has not written, SessionExpired for what it wrote too long ago.
+    """
+    raw = _decode(token)
+    framed = _verified_payload(raw, keys)
+    claims = _claims(framed)
+    if now >= claims.expires:
+        raise SessionExpired("the playback session is over; ask for a new one")
+    return claims
+
+
+def _verified_payload(raw: bytes, keys: Mapping[str, bytes]) -> bytes:
+    content, tag_head, tag = raw[: -_TAG_BYTES - 2], raw[-_TAG_BYTES - 2 : -_TAG_BYTES], raw[-_TAG_BYTES:]
+    for key_id, key in keys.items():
+        _check_key(key)
+        frame = _frame(key_id)
+        framed = content[len(frame) :]
+        if content.startswith(frame) and tag_head == _TAG_HEAD and hmac.compare_digest(_mac(key, framed), tag):
+            return framed
+    raise BadSignature("the token was not made with a key of ours, or was changed")
+
+
+def _frame(key_id: str) -> bytes:
+    """Everything before the payload: COSE_Mac0's tag, an array of four, the protected and the unprotected header."""
+    return b"\xd1\x84" + cbor2.dumps(_PROTECTED) + cbor2.dumps({4: key_id.encode()})
+
+
+def _mac(key: bytes, framed_payload: bytes) -> bytes:
+    return hmac.digest(key, _MAC_CONTEXT + framed_payload, "sha256")
+
+
+def _claims(framed: bytes) -> Claims:
+    """Read a payload that has a good MAC; another kind of token under the same key is none of ours."""
+    try:
+        match cbor2.loads(cbor2.loads(framed)):
+            case {
+                _Label.SUBJECT: str(asset_id),
+                _Label.EXPIRES: int(expires),
+                _Label.ISSUED: int(issued),
+                _Label.TOKEN_ID: bytes(session_id),
+                **others,
+            } if not others:
+                return Claims(session_id.decode(), asset_id, expires, issued)
+    except (cbor2.CBORDecodeError, TypeError, UnicodeDecodeError) as exc:
+        raise BadSignature("the token is not one of a playback session") from exc
+    raise BadSignature("the token is not one of a playback session")
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) < MIN_KEY_BYTES:
+        raise InvalidRequest(f"a token key has at least {MIN_KEY_BYTES} bytes, got {len(key)}")
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def _decode(token: str) -> bytes:
+    if len(token) > MAX_TOKEN_CHARS:
+        raise BadSignature(f"a token has at most {MAX_TOKEN_CHARS} characters")
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise BadSignature("the token is not base64url") from exc
+    if _encode(raw) != token:  # spare bits in the last character would make two spellings of one token
+        raise BadSignature("the token is not base64url")
+    return raw
