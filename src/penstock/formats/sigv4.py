@@ -111,9 +111,8 @@ def _header_claim(headers: Mapping[str, str]) -> _Claim:
     scheme, _, rest = headers.get("authorization", "").partition(" ")
     if scheme != ALGORITHM:
         raise BadSignature(f"no Authorization header of the form {ALGORITHM} Credential=, SignedHeaders=, Signature=")
-    parts = _unique(
-        [(name.strip(), value.strip()) for name, _, value in (part.partition("=") for part in rest.split(","))]
-    )
+    members = (part.strip().partition("=") for part in rest.split(","))
+    parts = _unique([(name, value) for name, _, value in members])
     return _build_claim(
         scope=_required(parts, "Credential"),
         signed_at=_timestamp(_required(headers, "x-amz-date")),
