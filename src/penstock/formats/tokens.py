@@ -51,7 +51,7 @@ class Claims:
 
 
 def mint(claims: Claims, key: bytes, key_id: str) -> str:
-    """Write a token in base64url without padding; raises InvalidRequest when the key is short or the token gets long."""
+    """Write a token in base64url without padding; raises InvalidRequest when key is short or token long."""
     _check_key(key)
     payload = cbor2.dumps(
         {
