@@ -146,7 +146,7 @@ def test_our_own_events_come_back_as_they_were_put():
         "detail-type": "Asset Failed",
         "detail": {"assetId": ASSET, "code": "x"},
     }
-    assert events.decode(envelope) == [AssetEvent("Asset Failed", detail, "e1")]
+    assert events.decode(envelope) == [AssetEvent("Asset Failed", envelope["detail"], "e1")]
     with pytest.raises(InvalidRequest, match="Asset Eaten"):
         events.decode(envelope | {"detail-type": "Asset Eaten"})
 
