@@ -1,0 +1,63 @@
+"""Tells frame rate and regularity of a video track from its first time stamps and from what its container claims.
+
+Never looks at a file. Containers round: Matroska to milliseconds; fragmented MP4 gives a wrong average for short clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Final
+
+STANDARD_RATES: Final = tuple(
+    Fraction(rate)
+    for rate in ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60", "100", "120")
+)
+_REORDERED: Final = 16  # frames that may still come before the last ones of a sample cut in the middle
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """rate: frames/s, the average when `variable`."""
+
+    rate: Fraction
+    variable: bool
+
+
+def cadence(
+    ticks: Sequence[int], time_base: Fraction, *, average: Fraction | None, base: Fraction | None, complete: bool
+) -> Cadence | None:
+    """Judge a track's timing.
+
+    ticks: presentation times of its first frames in any order, `time_base` s each; complete: there are no others.
+    average, base: the container's average rate and ffmpeg's smallest common one, frames/s, None when not said.
+    Returns None when nothing tells a rate.
+    """
+    times = sorted(set(ticks))
+    if not complete and len(times) > 2 * _REORDERED:
+        times = times[:-_REORDERED]
+    steps = [after - before for before, after in pairwise(times)]
+    if len(steps) < 2:
+        claimed = average or base
+        return Cadence(_tidy(claimed), variable=False) if claimed else None
+    mean = Fraction(len(steps), times[-1] - times[0]) / time_base
+    # One tick of rounding on each side is no irregularity.
+    variable = max(steps) - min(steps) > 2 and max(steps) * 10 > min(steps) * 11
+    if variable:
+        return Cadence(_tidy(average or mean, tolerance=Fraction(2, 100)), variable=True)
+    if not complete and average and abs(average - mean) > mean / 20:
+        return Cadence(_tidy(average, tolerance=Fraction(2, 100)), variable=True)
+    candidates = [rate for rate in (average, base) if rate and abs(rate - mean) <= mean / 200]
+    return Cadence(_tidy(min(candidates, key=lambda rate: abs(rate - mean), default=mean)), variable=False)
+
+
+def _tidy(rate: Fraction, tolerance: Fraction = Fraction(2, 1000)) -> Fraction:
+    """Take the nearest standard rate within `tolerance`, else a rate that fits in a small fraction, at least 1."""
+    nearest = min(STANDARD_RATES, key=lambda standard: abs(standard - rate))
+    if abs(nearest - rate) <= rate * tolerance:
+        return nearest
+    if tolerance > Fraction(1, 100):  # variable: an odd average helps nobody
+        return Fraction(max(1, round(rate)))
+    return rate.limit_denominator(1001)
