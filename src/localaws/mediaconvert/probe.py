@@ -58,12 +58,14 @@ VIDEO_DECODERS: Final = (
 )  # fmt: skip
 AUDIO_DECODERS: Final = (
     "aac", "mp3float", "mp3", "mp2float", "mp2", "ac3", "eac3", "opus", "libopus", "vorbis", "flac", "alac",
-    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_u8", "pcm_s8",
+    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be",
+    "pcm_u8", "pcm_s8",
 )  # fmt: skip
 # ffprobe gives up on a whole file when it may not open one of its streams; these are only looked at, never converted.
 _LOOKED_AT: Final = (
     "png", "gif", "bmp", "webp", "tiff", "dca", "truehd", "mov_text", "srt", "subrip", "ass", "ssa", "webvtt", "dvdsub",
-    "pgssub", "dvbsub", "cc_dec", "text", "av1", "vc1", "theora", "msmpeg4", "msmpeg4v2", "ffv1", "jpeg2000", "rawvideo", "dvvideo",
+    "pgssub", "dvbsub", "cc_dec", "text", "av1", "vc1", "theora", "msmpeg4", "msmpeg4v2", "ffv1",
+    "jpeg2000", "rawvideo", "dvvideo",
 )  # fmt: skip
 
 _STREAM_FIELDS: Final = (
@@ -93,8 +95,8 @@ def input_options(demuxer: str, *, decoders: tuple[str, ...] = VIDEO_DECODERS + 
 def probe(path: Path, limits: jail.Limits = PROBE_LIMITS, *, require_video: bool = True) -> Probed:
     """Look into the media file at `path`.
 
-    Raises InputRejected with AWS's code: 1010 no media file, 1020 no video, 1030 a format, codec or property that is not
-    supported, 1075 contradicts itself, 1076 cut off. require_video=False lets audio alone pass.
+    Raises InputRejected with AWS's code: 1010 no media file, 1020 no video, 1030 a format, codec or property that is
+    not supported, 1075 contradicts itself, 1076 cut off. require_video=False lets audio alone pass.
     """
     size_bytes = structure.size_of(path)
     with path.open("rb") as file:
@@ -132,7 +134,8 @@ def _ffprobe(path: Path, chosen: str, limits: jail.Limits) -> dict[str, Any]:
         [
             str(jail.binary("ffprobe")), "-v", "error", "-hide_banner",
             *input_options(chosen, decoders=VIDEO_DECODERS + AUDIO_DECODERS + _LOOKED_AT),
-            "-show_entries", _ENTRIES, "-read_intervals", f"%+#{SAMPLED_PACKETS}", "-of", "json=compact=1", "-i", "/in/source",
+            "-show_entries", _ENTRIES, "-read_intervals", f"%+#{SAMPLED_PACKETS}", "-of", "json=compact=1",
+            "-i", "/in/source",
         ],
         inputs={path: "source"},
         limits=limits,
@@ -350,7 +353,7 @@ def _aspect(stream: Mapping[str, Any]) -> Fraction:
     if not Fraction(1, MAX_ASPECT) <= ratio <= MAX_ASPECT:
         raise InputRejected(
             UNSUPPORTED,
-            f"The pixels are said to be {ratio.numerator}:{ratio.denominator} wide to high. Export it again.",
+            f"The pixels' aspect ratio of {ratio.numerator}:{ratio.denominator} is out of range. Export it again.",
         )
     return ratio
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 @dataclass(frozen=True)
 class VideoStream:
-    """One moving picture. rotation_deg: clockwise turn to show it upright, 0 90 180 270, not yet applied to width, height.
+    """One moving picture. width, height: as coded, before rotation_deg (clockwise turn to show it: 0 90 180 270).
 
     frame_rate: frames/s, a standard rate where it is within 0.2 % of one; the average when variable_frame_rate.
-    scan: 'progressive', 'top_field_first', 'bottom_field_first' or 'unknown'. color_*: ffmpeg's names, '' when not said.
+    scan: 'progressive', 'top_field_first', 'bottom_field_first' or 'unknown'. color_*: ffmpeg's names, '' if not said.
     """
 
     index: int
@@ -105,7 +105,7 @@ class Probed:
 
     @property
     def audio(self) -> AudioStream | None:
-        """The sound that a job converts unless told otherwise: the first marked default, else the first, decodable ones only."""
+        """The sound that a job converts unless told otherwise: of the decodable the first default, else the first."""
         usable = [audio for audio in self.audios if audio.decodable]
         return next((audio for audio in usable if audio.default), usable[0] if usable else None)
 
@@ -120,23 +120,24 @@ class Probed:
 
 # ffmpeg's name -> botocore's enum.
 _CODECS: Final = {
-    "h264": "AVC", "hevc": "HEVC", "av1": "AV1", "vp8": "VP8", "vp9": "VP9", "mpeg1video": "MPEG1", "mpeg2video": "MPEG2",
-    "mpeg4": "MP4V", "prores": "PRORES", "dnxhd": "VC3", "mjpeg": "MJPEG", "vc1": "VC1", "qtrle": "QTRLE", "dvvideo": "DV",
-    "jpeg2000": "JPEG2000", "theora": "THEORA", "rawvideo": "UNCOMPRESSED", "v210": "UNCOMPRESSED",
-    "aac": "AAC", "ac3": "AC3", "eac3": "EAC3", "mp2": "MP2", "mp3": "MP3", "opus": "OPUS", "vorbis": "VORBIS", "flac": "FLAC",
-    "wmav2": "WMA2", "wmapro": "WMAPRO", "amr_nb": "AMR", "amr_wb": "AMR",
+    "h264": "AVC", "hevc": "HEVC", "av1": "AV1", "vp8": "VP8", "vp9": "VP9", "mpeg1video": "MPEG1",
+    "mpeg2video": "MPEG2", "mpeg4": "MP4V", "prores": "PRORES", "dnxhd": "VC3", "mjpeg": "MJPEG", "vc1": "VC1",
+    "qtrle": "QTRLE", "dvvideo": "DV", "jpeg2000": "JPEG2000", "theora": "THEORA", "rawvideo": "UNCOMPRESSED",
+    "v210": "UNCOMPRESSED", "aac": "AAC", "ac3": "AC3", "eac3": "EAC3", "mp2": "MP2", "mp3": "MP3", "opus": "OPUS",
+    "vorbis": "VORBIS", "flac": "FLAC", "wmav2": "WMA2", "wmapro": "WMAPRO", "amr_nb": "AMR", "amr_wb": "AMR",
     "eia_608": "C608", "webvtt": "WEBVTT",
 }  # fmt: skip
 _PRIMARIES: Final = {
-    "bt709": "ITU_709", "bt470m": "ITU_470M", "bt470bg": "ITU_470BG", "smpte170m": "SMPTE_170M", "smpte240m": "SMPTE_240M",
-    "film": "GENERIC_FILM", "bt2020": "ITU_2020", "smpte428": "SMPTE_428_1", "smpte431": "SMPTE_431_2",
-    "smpte432": "SMPTE_EG_432_1", "ebu3213": "EBU_3213_E",
+    "bt709": "ITU_709", "bt470m": "ITU_470M", "bt470bg": "ITU_470BG", "smpte170m": "SMPTE_170M",
+    "smpte240m": "SMPTE_240M", "film": "GENERIC_FILM", "bt2020": "ITU_2020", "smpte428": "SMPTE_428_1",
+    "smpte431": "SMPTE_431_2", "smpte432": "SMPTE_EG_432_1", "ebu3213": "EBU_3213_E",
 }  # fmt: skip
 _TRANSFER: Final = {
-    "bt709": "ITU_709", "bt470m": "ITU_470M", "bt470bg": "ITU_470BG", "smpte170m": "SMPTE_170M", "smpte240m": "SMPTE_240M",
-    "linear": "LINEAR", "log100": "LOG10_2", "log316": "LOC10_2_5", "iec61966-2-4": "IEC_61966_2_4", "bt1361e": "ITU_1361",
-    "iec61966-2-1": "IEC_61966_2_1", "bt2020-10": "ITU_2020_10bit", "bt2020-12": "ITU_2020_12bit",
-    "smpte2084": "SMPTE_2084", "smpte428": "SMPTE_428_1", "arib-std-b67": "ARIB_B67",
+    "bt709": "ITU_709", "bt470m": "ITU_470M", "bt470bg": "ITU_470BG", "smpte170m": "SMPTE_170M",
+    "smpte240m": "SMPTE_240M", "linear": "LINEAR", "log100": "LOG10_2", "log316": "LOC10_2_5",
+    "iec61966-2-4": "IEC_61966_2_4", "bt1361e": "ITU_1361", "iec61966-2-1": "IEC_61966_2_1",
+    "bt2020-10": "ITU_2020_10bit", "bt2020-12": "ITU_2020_12bit", "smpte2084": "SMPTE_2084",
+    "smpte428": "SMPTE_428_1", "arib-std-b67": "ARIB_B67",
 }  # fmt: skip
 _MATRIX: Final = {
     "gbr": "RGB", "bt709": "ITU_709", "fcc": "FCC", "bt470bg": "ITU_470BG", "smpte170m": "SMPTE_170M",

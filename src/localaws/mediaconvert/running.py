@@ -92,7 +92,7 @@ def supervise(
     capture_bytes: int = 0,
     secrets: Iterable[bytes] = (),
 ) -> Completed:
-    """Read both pipes of `process`, a session leader, until it ended; kill its group on cancel or after wall_s seconds."""
+    """Read both pipes of `process`, a session leader, until it ended; kill its group on cancel or after wall_s."""
     watch = _Watch(process, wall_s, cancel)
     redact = _redactor(secrets)
     lines = _Lines(on_line, capture_bytes, redact)
@@ -219,7 +219,8 @@ class _Lines:
 
 def _redactor(secrets: Iterable[bytes]) -> Callable[[bytes], bytes]:
     """Make a function that blots out every long word of `secrets`, whole or with something grown onto it."""
-    words = {word for secret in secrets for word in re.findall(rb"[A-Za-z0-9+/_-]{16,}", secret)}
+    found = {word for secret in secrets for word in re.findall(rb"[A-Za-z0-9+/_-]{16,}", secret)}
+    words = {word for word in found if not re.fullmatch(rb"[a-z_-]+", word)}  # those are names of options
     if not words:
         return lambda text: text
     longest_first = sorted(words, key=len, reverse=True)

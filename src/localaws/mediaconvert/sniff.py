@@ -7,7 +7,7 @@ Source: ISO/IEC 14496-12 4.2, RFC 8794 (EBML), ISO/IEC 13818-1 2.4.3.2 and its 1
 from __future__ import annotations
 
 import re
-from typing import Final, NoReturn
+from typing import Final
 
 from localaws.mediaconvert.rejections import CANNOT_OPEN, UNSUPPORTED, InputRejected
 
@@ -81,7 +81,7 @@ def demuxer(head: bytes) -> str:
         return "mov"
     if _is_transport_stream(head):
         return "mpegts"
-    _refuse_binary(head)
+    raise _refusal(head)
 
 
 def _starts_with_box(head: bytes) -> bool:
@@ -123,7 +123,7 @@ def _text_name(head: bytes) -> str:
     return "an XML document" if text.startswith((b"<?xml", b"<")) else "text"
 
 
-def _refuse_binary(head: bytes) -> NoReturn:
+def _refusal(head: bytes) -> InputRejected:
     for offset, magic, name in _BINARIES:
         if head[offset : offset + len(magic)] == magic:
             raise InputRejected(

@@ -1,4 +1,4 @@
-"""Checks a source's outermost structure before any foreign code sees it: is it all there, has it an index, is its duration a number.
+"""Checks a source's outermost structure before foreign code sees it: all there, an index, a duration that is a number.
 
 Reads headers only, by seeking; never the media, never more than a bounded number of them.
 Source: ISO/IEC 14496-12 4.2 (boxes), RFC 8794 (EBML elements), RFC 9559 5.1 (Matroska Segment and Info).
@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from localaws.mediaconvert.rejections import MALFORMED, TRUNCATED, InputRejected
+from localaws.mediaconvert.rejections import CANNOT_OPEN, MALFORMED, TRUNCATED, InputRejected
 
 MAX_HEADERS: Final = 200_000
 
 _EBML, _DOC_TYPE = 0x1A45DFA3, 0x4282
-_SEGMENT, _INFO, _DURATION, _CLUSTER = 0x18538067, 0x1549A966, 0x4489, 0x1F43B675
+_SEGMENT, _INFO, _CLUSTER = 0x18538067, 0x1549A966, 0x1F43B675
+_DURATION, _TIMESTAMP_SCALE = 0x4489, 0x2AD7B1
+DEFAULT_TIMESTAMP_SCALE_NS: Final = 1_000_000
+ABSURD_S: Final = 1e9  # thirty years
 _DOC_TYPE_BYTES: Final = 64
 
 
@@ -67,7 +70,7 @@ def _examine_boxes(file: BinaryIO, size: int) -> Structure:
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start, end) of each outermost box, the file at its payload; trailing bytes that are no box end it."""
+    """Yield (type, start, end) of each outermost box, the file at its payload; bytes that are no box end it."""
     start = 0
     for _ in range(MAX_HEADERS):
         file.seek(start)
@@ -102,7 +105,8 @@ def _examine_elements(file: BinaryIO, size: int) -> Structure:
             if end is not None and end > size:
                 raise InputRejected(
                     TRUNCATED,
-                    f"The file is cut off: its Segment needs {end - start} bytes, {size - start} are there. Upload it again.",
+                    f"The file is cut off: its Segment needs {end - start} bytes, {size - start} are there. "
+                    "Upload it again.",
                 )
             _check_duration(file, start, size if end is None else end)
             break
@@ -120,20 +124,27 @@ def _doc_type(file: BinaryIO, start: int, end: int) -> str:
 
 
 def _check_duration(file: BinaryIO, start: int, end: int) -> None:
-    """Refuse a Duration that is no positive number; ffmpeg takes NaN for "not known". A live recording has none at all."""
+    """Refuse a Duration that is no number of seconds; ffmpeg takes NaN for "not known". A live recording has none."""
     for identity, payload, payload_end in _elements(file, start, end):
         if identity == _CLUSTER:
             return
         if identity != _INFO or payload_end is None:
             continue
+        scale_ns, duration = DEFAULT_TIMESTAMP_SCALE_NS, 0.0
         for inner, value_start, value_end in _elements(file, payload, min(payload_end, end)):
-            if inner == _DURATION and value_end is not None:
-                file.seek(value_start)
-                duration = _float(file.read(min(value_end - value_start, 8)))
-                if not math.isfinite(duration) or duration < 0:
-                    raise InputRejected(
-                        MALFORMED, f"The file says that it lasts {duration}, which is no duration. Export it again."
-                    )
+            if value_end is None or inner not in (_DURATION, _TIMESTAMP_SCALE):
+                continue
+            file.seek(value_start)
+            value = file.read(min(value_end - value_start, 8))
+            if inner == _DURATION:
+                duration = _float(value)
+            else:
+                scale_ns = int.from_bytes(value, "big")
+        duration_s = duration * scale_ns / 1e9
+        if not 0 <= duration_s < ABSURD_S:
+            raise InputRejected(
+                MALFORMED, f"The file says that it lasts {duration_s:g} s, which is no duration. Export it again."
+            )
         return
 
 
@@ -183,5 +194,5 @@ def size_of(path: Path) -> int:
     try:
         found = path.stat()
     except OSError as error:
-        raise InputRejected(1010, f"The file cannot be opened ({os.strerror(error.errno or 0)}).") from error
+        raise InputRejected(CANNOT_OPEN, f"The file cannot be opened ({os.strerror(error.errno or 0)}).") from error
     return found.st_size
