@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from penstock.errors import BadSignature, FormatError, InvalidRequest
 from penstock.formats import policies
-from penstock.formats.policies import MAX_POLICY_BYTES, MAX_URL_CHARS, Policy
+from penstock.formats.policies import MAX_POLICY_BYTES, MAX_URL_CHARS, Policy, covers
 
 __all__ = [
     "COOKIE_PREFIX",
@@ -26,6 +26,7 @@ __all__ = [
     "Policy",
     "PublicKey",
     "Signer",
+    "covers",
     "generate_key_pair",
     "load_public_key",
     "verify",
@@ -82,7 +83,7 @@ class Signer:
         if without_signing_parameters(url) != url:
             raise InvalidRequest("the URL already carries signing parameters")
         if isinstance(policy_or_expires, Policy):
-            if not policies.covers(policy_or_expires.resource, url):
+            if not covers(policy_or_expires.resource, url):
                 raise InvalidRequest("the policy's resource does not cover the URL it is to sign")
             fields = self._custom_fields(policy_or_expires)
         else:
@@ -166,7 +167,7 @@ def _verified_policy(resource: str, fields: Mapping[str, str], public_keys: Mapp
         document = _decode(fields["Policy"], MAX_POLICY_BYTES)
         _verify_signature(document, fields, public_keys)
         policy = policies.read(document)
-        if not policies.covers(policy.resource, resource):
+        if not covers(policy.resource, resource):
             raise BadSignature("the policy is for another resource")
         return policy
     expires = _field(fields, "Expires")
