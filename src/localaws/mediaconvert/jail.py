@@ -117,20 +117,18 @@ def command(
     argv: argv[0] is a static executable of the host; the others name only `/in/<name>`, `/out`, `/secrets/<name>`.
     inputs: host file or folder -> name below /in, read-only. output_dir: host folder that is /out and where it works.
     secrets: name below /secrets -> inherited descriptor that holds it. seccomp_fd: descriptor of a filter program.
-    jailed=False leaves argv in the host's own file system, the paths translated, limits kept where prlimit exists.
+    jailed=False leaves argv in the host's own file system, the paths translated; on Linux limits stay.
     Raises ValueError for a name that is not one plain path part.
     """
     for name in [*inputs.values(), *(secrets or {})]:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
             raise ValueError(f"not a plain name inside the jail: {name!r}")
     if not jailed:
-        return [*_limited(limits), *_translated(argv, inputs, output_dir, secrets or {})]
+        return [*_tied(limits), *_translated(argv, inputs, output_dir, secrets or {})]
     return [*_limited(limits), *_bwrap(argv, inputs, output_dir, secrets or {}, seccomp_fd)]
 
 
 def _limited(limits: Limits) -> list[str]:
-    if platform.system() != "Linux":
-        return []
     return [
         "prlimit",
         f"--as={limits.address_space_bytes}",
@@ -140,6 +138,13 @@ def _limited(limits: Limits) -> list[str]:
         "--core=0",
         "--",
     ]
+
+
+def _tied(limits: Limits) -> list[str]:
+    """What is left to do without bwrap: on Linux limits, no new privileges and an end together with the engine."""
+    if platform.system() != "Linux":
+        return []
+    return ["setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--", *_limited(limits)]
 
 
 def _bwrap(

@@ -126,8 +126,8 @@ def _text_name(head: bytes) -> str:
 def _refusal(head: bytes) -> InputRejected:
     for offset, magic, name in _BINARIES:
         if head[offset : offset + len(magic)] == magic:
-            raise InputRejected(
+            return InputRejected(
                 UNSUPPORTED,
                 f"The file is {name}, which is not accepted. Convert it to one of {ACCEPTED} and upload it again.",
             )
-    raise InputRejected(CANNOT_OPEN, f"No container format recognised in the file. Accepted: {ACCEPTED}.")
+    return InputRejected(CANNOT_OPEN, f"No container format recognised in the file. Accepted: {ACCEPTED}.")
