@@ -97,10 +97,6 @@ class Catalogue:
         with self._begin() as connection:
             return self._entries(connection, connection.execute(query).mappings().all())
 
-    def set_upload(self, asset_id: str, upload: Upload) -> None:
-        with self._begin(writes=True) as connection:
-            connection.execute(sa.update(assets).where(assets.c.id == asset_id).values(entries.upload_columns(upload)))
-
     def source_arrived(self, asset_id: str) -> Entry:
         """Note that the source is complete; again is no change."""
 

@@ -1,0 +1,87 @@
+"""What every route is handed: settings, AWS clients, the catalogue, keys. Made once, at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import boto3
+
+from penstock import settings as settings_module
+from penstock.api.changes import Changes
+from penstock.catalogue import Catalogue, utc_now
+from penstock.database import Database
+from penstock.errors import Unavailable
+from penstock.formats.cookies import Signer
+from penstock.keys import KeyProvider
+from penstock.playback import Playback
+from penstock.settings import Clients, Settings
+
+
+@dataclass(frozen=True)
+class Context:
+    settings: Settings
+    clients: Clients
+    database: Database
+    catalogue: Catalogue
+    playback: Playback
+    keys: KeyProvider
+    changes: Changes
+    event_token: str = field(repr=False)
+    aws_secrets: Mapping[str, str] = field(repr=False)
+    """Secret access keys by access key id: whose signatures the key provider accepts."""
+    clock: Callable[[], datetime] = utc_now
+
+
+def build(
+    settings: Settings, session: boto3.Session | None = None, *, clock: Callable[[], datetime] = utc_now
+) -> Context:
+    """Read the secrets, open and migrate the catalogue, let the first API key in.
+
+    Raises Unavailable naming a secret file that cannot be read, or when the database does not answer.
+    """
+    session = session or boto3.Session()
+    changes = Changes()
+    database = Database(settings.database_address)
+    database.migrate()
+    catalogue = Catalogue(database, clock=clock, changed=changes.notify)
+    catalogue.register_key(_read_text(settings.secrets_dir / "api-key"), "first")
+    signer = Signer(_read(settings.secrets_dir / "signing-key.pem"), settings.key_pair_id)
+    token_key = _read(settings.secrets_dir / "token.key")
+    token_file = settings.event_token_file
+    return Context(
+        settings=settings,
+        clients=settings_module.clients(session),
+        database=database,
+        catalogue=catalogue,
+        playback=Playback(settings, signer, token_key, now=lambda: clock().timestamp()),
+        keys=KeyProvider(_read(settings.secrets_dir / "master.key")),
+        changes=changes,
+        event_token=_read_text(token_file) if token_file else "",
+        aws_secrets=_aws_secrets(session),
+        clock=clock,
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise Unavailable(f"the secret {path} cannot be read ({exc.strerror}); `penstock up` makes it") from exc
+    if not content.strip():
+        raise Unavailable(f"the secret {path} is empty")
+    return content
+
+
+def _read_text(path: Path) -> str:
+    return _read(path).decode().strip()
+
+
+def _aws_secrets(session: boto3.Session) -> dict[str, str]:
+    found = session.get_credentials()
+    if found is None:
+        return {}
+    frozen = found.get_frozen_credentials()
+    return {frozen.access_key: frozen.secret_key}

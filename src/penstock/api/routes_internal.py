@@ -1,0 +1,80 @@
+"""What other machines call: the event bus delivers here, encoders fetch content keys here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Response
+
+from penstock.api.authorize import Context, Ctx, EncoderBody, EventBusOnly
+from penstock.catalogue import Catalogue
+from penstock.errors import NotFound
+from penstock.formats import events
+from penstock.formats.events import AssetEvent, JobStateChange
+from penstock.handlers import HANDLERS
+from penstock.keys import answer_speke
+
+router = APIRouter()
+
+SPEKE_HEADERS = {"X-Speke-Version": "2.0"}
+
+
+@router.get("/healthz", tags=["Service"], summary="Whether the API and its database answer")
+def healthz(context: Ctx) -> dict[str, str]:
+    context.catalogue.versions([])
+    return {"status": "ok"}
+
+
+@router.post(
+    "/internal/events/{name}",
+    status_code=204,
+    dependencies=[EventBusOnly],
+    include_in_schema=False,
+)
+def take_event(context: Ctx, name: Annotated[str, Path()], envelope: Annotated[Any, Body()]) -> Response:
+    """2xx says that it is done, 4xx that it never will be, 5xx that it may be tried again."""
+    _handler(context, name)(envelope)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/speke/v2/copyProtection",
+    tags=["Keys"],
+    summary="Key provider for encoders: SPEKE version 2",
+    response_class=Response,
+    responses={200: {"content": {"application/xml": {"schema": {"type": "string"}}}}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "A CPIX 2.3 document that names keys and DRM systems; it is answered with both filled in",
+            "content": {"application/xml": {"schema": {"type": "string"}}},
+        },
+        "security": [{"API key": []}],
+    },
+)
+def copy_protection(context: Ctx, body: EncoderBody) -> Response:
+    """Takes an API key, or an AWS signature for the service execute-api."""
+    return Response(answer_speke(body, context.keys), media_type="application/xml", headers=SPEKE_HEADERS)
+
+
+def _handler(context: Context, name: str) -> Callable[[Any], object]:
+    if name == "catalogue":
+        return lambda envelope: note(context.catalogue, envelope)
+    if name not in HANDLERS:
+        raise NotFound(f"there is no handler {name[:64]!r}; there are catalogue, {', '.join(sorted(HANDLERS))}")
+    return lambda envelope: HANDLERS[name](envelope, context.clients, context.settings)
+
+
+def note(catalogue: Catalogue, envelope: object) -> None:
+    """Let the catalogue take in every event of an envelope that is about assets or their jobs."""
+    for event in events.decode(envelope):
+        if isinstance(event, AssetEvent):
+            catalogue.apply(event)
+        elif isinstance(event, JobStateChange) and "assetId" in event.user_metadata:
+            done = event.status == "COMPLETE"
+            progress = event.detail.get("jobProgress")
+            percent = progress.get("jobPercentComplete") if isinstance(progress, dict) else None
+            asset_id = event.user_metadata["assetId"]
+            percent = 100 if done else percent if isinstance(percent, int) else None
+            catalogue.progress(asset_id, event.job_id, percent, packaging=done)

@@ -1,0 +1,94 @@
+"""A playback session -> what a viewer needs to play: manifest addresses, cookies, a license token, a watch link.
+
+Nothing of it is stored: cookies and token are signed anew from the session each time. A cookie cannot be called back
+before it expires; ending a session stops licenses at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import quote
+
+from penstock.entries import Entry, Session
+from penstock.errors import BadSignature, Conflict, SessionExpired
+from penstock.formats import tokens
+from penstock.formats.cookies import Policy, Signer
+from penstock.model import AssetState, PlaybackSession
+from penstock.settings import Settings
+from penstock.states import Job, JobState
+
+TOKEN_KEY_ID = "1"  # noqa: S105 - names the key, is not one
+POSTER_TTL_S = 300
+DEFAULT_SETTINGS = "default"
+
+
+class Playback:
+    def __init__(
+        self, settings: Settings, signer: Signer, token_key: bytes, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._url = settings.url
+        self._signer = signer
+        self._token_keys = {TOKEN_KEY_ID: token_key}
+        self._now = now
+
+    def grant(self, session: Session, entry: Entry) -> PlaybackSession:
+        """Everything a viewer gets for a session of this asset. Raises Conflict when the asset is not published."""
+        job, expires = playable(entry), int(session.expires_at.timestamp())
+        claims = tokens.Claims(session.id, session.asset_id, expires, int(session.created_at.timestamp()))
+        token = tokens.mint(claims, self._token_keys[TOKEN_KEY_ID], TOKEN_KEY_ID)
+        resource = f"{self._url}{cookie_path(session.asset_id)}*"
+        return PlaybackSession(
+            id=session.id,
+            asset_id=session.asset_id,
+            viewer=session.viewer,
+            expires_at=session.expires_at,
+            dash_url=self._address(job.dash),
+            hls_url=self._address(job.hls),
+            license_url=f"{self._url}/v1/licenses/clearkey",
+            watch_url=f"{self._url}/watch/{session.id}#{token}",
+            license_token=token,
+            cookies=self._signer.cookies(Policy(resource=resource, expires=expires)),
+        )
+
+    def read_token(self, token: str) -> tokens.Claims:
+        """The claims of a license token. Raises BadSignature or SessionExpired."""
+        return tokens.verify(token, self._token_keys, self._now())
+
+    def poster_url(self, entry: Entry) -> str | None:
+        """A signed address of the asset's poster, good for five minutes; None without a poster."""
+        posters = [job.poster for job in _published(entry) if job.poster]
+        address = self._address(posters[0]) if posters else None
+        return self._signer.url(address, int(self._now()) + POSTER_TTL_S) if address else None
+
+    def _address(self, object_key: str | None) -> str | None:
+        return f"{self._url}/{quote(object_key)}" if object_key else None
+
+
+def cookie_path(asset_id: str) -> str:
+    """The path below which a viewer's cookies hold."""
+    return f"/assets/{asset_id}/"
+
+
+def playable(entry: Entry) -> Job:
+    """The conversion that viewers get: the built-in ladder's, else the first. Raises Conflict when there is none."""
+    for job in _published(entry):
+        if job.dash or job.hls:
+            return job
+    if entry.asset.state is AssetState.PUBLISHED:
+        raise Conflict("the asset is published without a DASH or HLS manifest; its job settings made none")
+    raise Conflict(f"the asset is {entry.asset.state}; it can be played once it is published")
+
+
+def check(claims: tokens.Claims, session: Session, now: datetime) -> None:
+    """Hold a token against the session it names. Raises BadSignature or SessionExpired."""
+    if (claims.session_id, claims.asset_id) != (session.id, session.asset_id):
+        raise BadSignature("the token is not of this playback session")
+    if not session.live(now):
+        raise SessionExpired("the playback session is over; ask for a new one")
+
+
+def _published(entry: Entry) -> list[Job]:
+    found = [job for job in entry.jobs if job.state is JobState.PUBLISHED]
+    return sorted(found, key=lambda job: (job.settings != DEFAULT_SETTINGS, job.settings))
