@@ -1,0 +1,179 @@
+"""`python -m localaws.edge --config F [--verbose]`: the edge as one process on 127.0.0.1.
+
+Ends within 2 s of SIGTERM or SIGINT, whatever viewers are doing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from botocore.credentials import Credentials
+from granian.constants import HTTPModes, Interfaces
+from granian.errors import FatalError
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from localaws import config as configuration
+from localaws.edge.app import Edge, Route
+from localaws.edge.authorize import Authorizer
+from localaws.edge.cache import FRESH_S, GRACE_S, MAX_BYTES, Cache
+from localaws.edge.media import Media
+from localaws.edge.origins import BucketOrigin, HttpClient, Timeouts
+from localaws.edge.proxy import Proxy
+from localaws.edge.targets import matcher
+from penstock.errors import Conflict, InvalidRequest, PenstockError
+from penstock.formats.cookies import PublicKey, load_public_key
+
+log = logging.getLogger("localaws.edge")
+
+STOP_S = 1.2
+"""How long answers under way may go on after the signal to end."""
+MAX_S3_CONNECTIONS = 16
+MAX_PROXIED_CONNECTIONS = 512
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What nobody has had to configure yet. cache_bytes: on disk, per bucket; the seconds are those of Cache."""
+
+    cache_bytes: int = MAX_BYTES
+    fresh_s: float = FRESH_S
+    grace_s: float = GRACE_S
+    s3_timeouts: Timeouts = field(default_factory=lambda: Timeouts(silence_s=15.0))
+    server_timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+def build(config: configuration.Config, limits: Limits) -> tuple[Edge, list[Proxy]]:
+    """Make the application of a configuration, and the proxies in it, for they have streams to end.
+
+    Raises InvalidRequest.
+    """
+    edge = config.edge
+    if edge is None:
+        raise InvalidRequest("the configuration has no edge")
+    folder = config.state_dir / "edge-cache"
+    groups = {name: Authorizer(_public_keys(files)) for name, files in edge.key_groups.items()}
+    origins: dict[str, Media | Proxy] = {}
+    for name, origin in edge.origins.items():
+        if origin.bucket:
+            origins[name] = Media(
+                Cache(
+                    _bucket(config, origin.bucket, limits.s3_timeouts),
+                    folder / origin.bucket,
+                    max_bytes=limits.cache_bytes,
+                    fresh_s=limits.fresh_s,
+                    grace_s=limits.grace_s,
+                )
+            )
+        elif origin.url:
+            client = HttpClient(origin.url, timeouts=limits.server_timeouts, max_connections=MAX_PROXIED_CONNECTIONS)
+            origins[name] = Proxy(client, folder / f"_{len(origins)}")
+    routes = [
+        Route(
+            matches=matcher(behavior.path),
+            serves=origins[behavior.origin] if behavior.origin else None,
+            authorizer=groups[behavior.trusted_key_group] if behavior.trusted_key_group else None,
+        )
+        for behavior in edge.behaviors
+    ]
+    app = Edge(routes, public_url=edge.url, allowed_origins=edge.allowed_origins)
+    return app, [origin for origin in origins.values() if isinstance(origin, Proxy)]
+
+
+async def serve(config: configuration.Config, limits: Limits) -> None:
+    """Serve until SIGTERM or SIGINT. Raises InvalidRequest, and RuntimeError when the port cannot be had."""
+    app, proxies = build(config, limits)
+    server = Server(
+        app,
+        address=configuration.HOST,
+        port=config.ports.edge,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000),
+        websockets=False,
+        backlog=1024,
+        log_enabled=False,
+    )
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+
+    def stop() -> None:
+        stopped.set()
+        for proxy in proxies:
+            proxy.stop()
+        server.stop()  # type: ignore[no-untyped-call]
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    serving = asyncio.create_task(server.serve())
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({serving}, timeout=STOP_S)
+    if serving.done():
+        serving.result()
+
+
+def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m localaws.edge", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, type=Path, help="stack.json")
+    parser.add_argument("--verbose", action="store_true", help="one line per request on standard error")
+    options = parser.parse_args(argv)
+    log_level = logging.INFO if options.verbose else logging.WARNING
+    logging.basicConfig(level=log_level, stream=sys.stderr, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        config = configuration.load(options.config)
+        with _lock(config.state_dir / "edge.lock"):
+            asyncio.run(serve(config, limits or Limits()))
+    except (PenstockError, FatalError, OSError) as exc:
+        print(f"edge: {exc}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _lock(path: Path) -> TextIO:
+    """Keep a second edge from emptying the cache of the first; raises Conflict."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        file.close()
+        raise Conflict(f"another edge is running on {path.parent}") from exc
+    return file
+
+
+def _public_keys(files: Mapping[str, Path]) -> dict[str, PublicKey]:
+    keys = {}
+    for key_id, file in files.items():
+        try:
+            keys[key_id] = load_public_key(file.read_bytes())
+        except OSError as exc:
+            raise InvalidRequest(f"the public key {file} cannot be read: {exc.strerror}") from exc
+        except InvalidRequest as exc:
+            raise InvalidRequest(f"{file}: {exc.message}") from exc
+    return keys
+
+
+def _bucket(config: configuration.Config, bucket: str, timeouts: Timeouts) -> BucketOrigin:
+    client = HttpClient(config.s3_url, timeouts=timeouts, max_connections=MAX_S3_CONNECTIONS)
+    credentials = Credentials(config.credentials.access_key_id, config.credentials.secret_access_key)
+    return BucketOrigin(client, bucket, region=config.region, credentials=credentials)
+
+
+if __name__ == "__main__":
+    status = main()
+    logging.shutdown()
+    sys.stderr.flush()
+    # A server thread that still waits for a slow viewer would hold up the interpreter's own way out.
+    os._exit(status)
