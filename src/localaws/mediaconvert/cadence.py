@@ -21,7 +21,7 @@ _REORDERED: Final = 16  # frames that may still come before the last ones of a s
 
 @dataclass(frozen=True)
 class Cadence:
-    """rate: frames/s, the average when `variable`."""
+    """rate: frames/s; when `variable` the usual one, which is what stays smooth, not the average with its gaps."""
 
     rate: Fraction
     variable: bool
@@ -47,11 +47,9 @@ def cadence(
     # A tick of rounding on each side is no irregularity; nor is a single gap, at the start or where a frame was lost.
     regular = [step for step in steps if abs(step - usual) <= max(2, usual // 10)]
     mean = 1 / (Fraction(sum(regular), len(regular)) * time_base)
-    if len(steps) - len(regular) > 1 + len(steps) // 50:
-        whole = Fraction(len(steps), times[-1] - times[0]) / time_base
-        return Cadence(_tidy(average or whole, tolerance=Fraction(2, 100)), variable=True)
-    if not complete and average and abs(average - mean) > mean / 20:
-        return Cadence(_tidy(average, tolerance=Fraction(2, 100)), variable=True)
+    irregular = len(steps) - len(regular) > 1 + len(steps) // 50
+    if irregular or (not complete and average and abs(average - mean) > mean / 20):
+        return Cadence(_tidy(mean, tolerance=Fraction(2, 100)), variable=True)
     candidates = [rate for rate in (average, base) if rate and abs(rate - mean) <= mean / 200]
     return Cadence(_tidy(min(candidates, key=lambda rate: abs(rate - mean), default=mean)), variable=False)
 

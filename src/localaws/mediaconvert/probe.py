@@ -70,6 +70,8 @@ def probe(path: Path, limits: jail.Limits = PROBE_LIMITS, *, require_video: bool
         videos, audios, others = read_streams(document, sample_packets=SAMPLE_PACKETS)
         start_s = number(document["format"].get("start_time")) or 0.0
         duration_s = number(document["format"].get("duration"))
+        if not document["streams"]:
+            raise InputRejected(MALFORMED, "The file holds no readable track. It may be damaged; export it again.")
         start_timecode = timecode(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable() from error

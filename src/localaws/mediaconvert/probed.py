@@ -14,7 +14,7 @@ from typing import Any, Final
 class VideoStream:
     """One moving picture. width, height: as coded, before rotation_deg (clockwise turn to show it: 0 90 180 270).
 
-    frame_rate: frames/s, a standard rate where it is within 0.2 % of one; the average when variable_frame_rate.
+    frame_rate: frames/s, a standard rate where it is within 0.2 % of one; the usual one when variable.
     scan: 'progressive', 'top_field_first', 'bottom_field_first' or 'unknown'. color_*: ffmpeg's names, '' if not said.
     """
 

@@ -1,7 +1,7 @@
 """Reads ffprobe's JSON into streams, refusing what cannot be converted.
 
-The JSON comes from a program that has parsed hostile bytes, so nothing in it is believed: numbers are bounded, words are
-held to a harmless alphabet, and what is missing is missing. Never runs anything.
+The JSON comes from a program that has parsed hostile bytes, so nothing in it is believed: numbers are bounded, words
+are held to a harmless alphabet, and what is missing is missing. Never runs anything.
 Source: ffprobe's JSON writer (doc/ffprobe.xsd of FFmpeg); names as in libavutil/pixdesc.c.
 """
 
@@ -22,6 +22,8 @@ MAX_PIXEL_ASPECT: Final = 10
 MAX_CHANNELS: Final = 64
 MAX_SAMPLE_RATE_HZ: Final = 768_000
 
+_PROTECTED_TAGS: Final = ("encv", "enca", "drmi", "drms")
+
 # What `-show_entries` is to give; all that this module reads.
 ENTRIES: Final = ":".join(
     (
@@ -34,6 +36,7 @@ ENTRIES: Final = ":".join(
         "format=duration,start_time,nb_streams",
         "format_tags=timecode",
         "packet=stream_index,pts",
+        "packet_side_data=side_data_type",
     )
 )
 
@@ -54,7 +57,7 @@ def read_streams(document: Mapping[str, Any], *, sample_packets: int) -> Streams
         if kind == "video":
             videos.append(_video(stream, packets, complete=len(packets) < sample_packets))
         elif kind == "audio":
-            audios.append(_audio(stream))
+            audios.append(_audio(stream, packets))
         else:
             others.append(OtherStream(_index(stream), kind, _codec(stream), _language(stream)))
     return tuple(videos), tuple(audios), tuple(others)
@@ -96,7 +99,9 @@ def _kind(stream: Mapping[str, Any]) -> str:
 def _video(stream: Mapping[str, Any], packets: list[Mapping[str, Any]], *, complete: bool) -> VideoStream:
     index, codec = _index(stream), _codec(stream)
     width, height = _integer(stream.get("width")) or 0, _integer(stream.get("height")) or 0
-    _check_codec(stream, codec)
+    if _encrypted(stream, packets):
+        raise InputRejected(UNSUPPORTED, "The video is encrypted. Upload the clear file.")
+    _check_codec(codec)
     _check_picture(stream, width, height)
     found = _cadence(stream, [packet for packet in packets if packet.get("stream_index") == index], complete)
     return VideoStream(
@@ -124,9 +129,14 @@ def _video(stream: Mapping[str, Any], packets: list[Mapping[str, Any]], *, compl
     )
 
 
-def _check_codec(stream: Mapping[str, Any], codec: str) -> None:
-    if stream.get("codec_tag_string") in ("encv", "drmi"):
-        raise InputRejected(UNSUPPORTED, "The video is encrypted. Upload the clear file.")
+def _encrypted(stream: Mapping[str, Any], packets: list[Mapping[str, Any]]) -> bool:
+    """Tell whether ISO/IEC 23001-7 protects the stream; ffmpeg would decode it to noise without a word."""
+    own = [packet for packet in packets if packet.get("stream_index") == stream.get("index")]
+    marks = [side.get("side_data_type", "") for holder in (stream, *own) for side in holder.get("side_data_list", [])]
+    return stream.get("codec_tag_string") in _PROTECTED_TAGS or any(mark.startswith("Encryption") for mark in marks)
+
+
+def _check_codec(codec: str) -> None:
     if codec == "av1":
         raise InputRejected(
             UNSUPPORTED,
@@ -165,16 +175,15 @@ def _cadence(stream: Mapping[str, Any], packets: list[Mapping[str, Any]], comple
     return found
 
 
-def _audio(stream: Mapping[str, Any]) -> AudioStream:
+def _audio(stream: Mapping[str, Any], packets: list[Mapping[str, Any]]) -> AudioStream:
     codec = _codec(stream)
     channels, sample_rate_hz = _integer(stream.get("channels")) or 0, _integer(stream.get("sample_rate")) or 0
-    clear = stream.get("codec_tag_string") not in ("enca", "drms")
     sensible = 0 < channels <= MAX_CHANNELS and 0 < sample_rate_hz <= MAX_SAMPLE_RATE_HZ
     return AudioStream(
         index=_index(stream),
         codec=codec,
         profile=_text(stream.get("profile")),
-        decodable=clear and sensible and codec in AUDIO_DECODERS,
+        decodable=sensible and codec in AUDIO_DECODERS and not _encrypted(stream, packets),
         channels=channels,
         channel_layout=_text(stream.get("channel_layout")),
         sample_rate_hz=sample_rate_hz,
@@ -201,7 +210,7 @@ def _pixel_aspect(stream: Mapping[str, Any]) -> Fraction:
     if not Fraction(1, MAX_PIXEL_ASPECT) <= ratio <= MAX_PIXEL_ASPECT:
         raise InputRejected(
             UNSUPPORTED,
-            f"The pixels' aspect ratio of {ratio.numerator}:{ratio.denominator} is out of range. Export the file again.",
+            f"The pixels' aspect ratio of {ratio.numerator}:{ratio.denominator} is out of range. Export it again.",
         )
     return ratio
 
