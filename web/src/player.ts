@@ -1,0 +1,216 @@
+/** <penstock-player>: plays one playback session, encrypted DASH with ClearKey licenses.
+ *
+ * Attributes: `session` (id of the playback session), `endpoint` (default "/v1"), `label` (name of the video for screen
+ * readers; the asset's title when absent). Property `token`: the session's license token. It is a property so that it
+ * never stands in the page's HTML. `load()` starts; setting both before the element is in the page starts by itself.
+ *
+ * Events: `penstock-ready` with the player configuration, `penstock-error` with {message, code}. The state is also in the
+ * attribute `data-state`: idle, loading, ready, error.
+ */
+
+import type shaka from "shaka-player/dist/shaka-player.dash-es2021.js";
+import { Api, isAbort } from "./api.ts";
+import { adopt, button, h, icon, setText } from "./dom.ts";
+import type { PlayerConfig } from "./model.ts";
+import { isPlayerError, isWorthRetrying, playbackSentence } from "./player-errors.ts";
+import controls from "./styles/controls.css?inline";
+import styles from "./styles/player.css?inline";
+import tokens from "./styles/tokens.css?inline";
+import { audioChoice, qualityChoice } from "./tracks.ts";
+
+const WARNING =
+  "M12 8v5m0 3.5v.01M10.3 3.9 2.4 17.5A2 2 0 0 0 4.1 20.5h15.8a2 2 0 0 0 1.7-3L13.7 3.9a2 2 0 0 0-3.4 0Z";
+const CLEARKEY = "org.w3.clearkey";
+
+type Shaka = typeof shaka;
+
+export class PenstockPlayer extends HTMLElement {
+  /** License token of the session. */
+  token = "";
+
+  readonly video = h("video", { controls: true, playsinline: true, preload: "auto", tabindex: 0 });
+  private readonly stage = h("div", { class: "stage" });
+  private readonly choices = h("div", { class: "choices" });
+  private readonly spinner = h("div", { class: "loading", hidden: true });
+  private readonly message = h("div", { class: "message", role: "alert" });
+  private readonly live = h("p", { class: "visually-hidden", "aria-live": "polite" });
+  private player: shaka.Player | null = null;
+  /** Counts the loads, so that an answer to an earlier one is not taken for this one's. */
+  private turn = 0;
+
+  constructor() {
+    super();
+    this.stage.append(this.video, this.message, this.spinner);
+    const root = this.attachShadow({ mode: "open" });
+    adopt(root, tokens, controls, styles);
+    root.append(this.stage, this.choices, this.live);
+    this.video.addEventListener("waiting", () => this.busy(true));
+    for (const type of ["playing", "canplay", "pause"] as const) {
+      this.video.addEventListener(type, () => this.busy(false));
+    }
+    this.addEventListener("keydown", (event) => this.pressed(event));
+  }
+
+  connectedCallback(): void {
+    if (this.token !== "" && this.hasAttribute("session")) void this.load();
+  }
+
+  disconnectedCallback(): void {
+    this.turn += 1;
+    void this.unload();
+  }
+
+  /** Claim the session and start; shows a sentence in place of the video when that cannot be. */
+  async load(): Promise<void> {
+    this.turn += 1;
+    const turn = this.turn;
+    this.showMessage(null);
+    this.busy(true);
+    this.dataset.state = "loading";
+    setText(this.live, "Loading the film.");
+    try {
+      const [library, config] = await Promise.all([loadShaka(), this.claim(), this.unload()]);
+      if (turn === this.turn) await this.start(library, config, turn);
+    } catch (error) {
+      if (turn === this.turn && !isAbort(error)) this.failed(error);
+    }
+  }
+
+  private claim(): Promise<PlayerConfig> {
+    const api = new Api(this.getAttribute("endpoint") ?? "/v1", () => `Bearer ${this.token}`);
+    return api.claimPlaybackSession(this.getAttribute("session") ?? "");
+  }
+
+  private async start(library: Shaka, config: PlayerConfig, turn: number): Promise<void> {
+    if (config.dash_url === null) throw new Error("this asset has no DASH manifest");
+    const player = new library.Player();
+    this.player = player;
+    await player.attach(this.video);
+    player.configure({
+      drm: { servers: { [CLEARKEY]: config.license_url } },
+      abr: { defaultBandwidthEstimate: 3_000_000 },
+      streaming: { bufferingGoal: 30, rebufferingGoal: 1, bufferBehind: 60 },
+    });
+    const { RequestType } = library.net.NetworkingEngine;
+    player.getNetworkingEngine()?.registerRequestFilter((type: number, request: shaka.extern.Request) => {
+      // Cookies open manifest and segments, also when they come from another host than this page.
+      request.allowCrossSiteCredentials = type === RequestType.MANIFEST || type === RequestType.SEGMENT;
+      if (type === RequestType.LICENSE) request.headers.Authorization = `Bearer ${this.token}`;
+    });
+    player.addEventListener("error", (event) => {
+      const { detail } = event as unknown as { detail: unknown };
+      if (turn === this.turn) this.failed(detail);
+    });
+    await player.load(config.dash_url);
+    if (turn !== this.turn) return;
+    this.ready(player, config);
+  }
+
+  private ready(player: shaka.Player, config: PlayerConfig): void {
+    this.video.setAttribute("aria-label", this.getAttribute("label") ?? config.title);
+    this.choices.replaceChildren(
+      ...[qualityChoice(player), audioChoice(player)].filter((choice) => choice !== null),
+    );
+    this.dataset.state = "ready";
+    this.busy(false);
+    setText(this.live, "The film is ready.");
+    this.dispatchEvent(new CustomEvent("penstock-ready", { detail: config, bubbles: true, composed: true }));
+    // Browsers may demand a click first; then the controls are there for it.
+    this.video.play().catch(() => undefined);
+  }
+
+  private failed(error: unknown): void {
+    if (isPlayerError(error) && "severity" in error && error.severity === 1) return; // Shaka goes on by itself
+    this.turn += 1;
+    void this.unload();
+    this.dataset.state = "error";
+    this.busy(false);
+    this.choices.replaceChildren();
+    const message = playbackSentence(error);
+    this.showMessage(message, isWorthRetrying(error));
+    const code = isPlayerError(error) ? error.code : null;
+    this.dispatchEvent(
+      new CustomEvent("penstock-error", { detail: { message, code }, bubbles: true, composed: true }),
+    );
+  }
+
+  private showMessage(text: string | null, canRetry = false): void {
+    this.video.hidden = text !== null;
+    this.message.hidden = text === null;
+    this.message.replaceChildren();
+    if (text === null) return;
+    setText(this.live, "");
+    this.message.append(icon(WARNING), h("p", {}, text));
+    if (canRetry) this.message.append(button("Try again", () => void this.load()));
+  }
+
+  private busy(is: boolean): void {
+    this.spinner.hidden = !is;
+  }
+
+  private async unload(): Promise<void> {
+    const { player } = this;
+    this.player = null;
+    await player?.destroy();
+  }
+
+  /** Letter keys as video sites have them; space and arrows are the browser's own on a focused video. */
+  private pressed(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey || this.dataset.state !== "ready") return;
+    if (event.composedPath()[0] instanceof HTMLSelectElement) return;
+    const action = this.actionOf(event.key.toLowerCase());
+    if (action === null) return;
+    event.preventDefault();
+    action();
+  }
+
+  private actionOf(key: string): (() => unknown) | null {
+    const { video } = this;
+    switch (key) {
+      case "k":
+        return () => (video.paused ? video.play().catch(() => undefined) : video.pause());
+      case "j":
+        return () => this.seek(-10);
+      case "l":
+        return () => this.seek(10);
+      case "m":
+        return () => this.toggleSound();
+      case "f":
+        return () => this.toggleFullscreen();
+      default:
+        return null;
+    }
+  }
+
+  private seek(seconds: number): void {
+    this.video.currentTime += seconds;
+  }
+
+  private toggleSound(): void {
+    this.video.muted = !this.video.muted;
+  }
+
+  private toggleFullscreen(): void {
+    const change = document.fullscreenElement ? document.exitFullscreen() : this.video.requestFullscreen();
+    change.catch(() => undefined); // some embeddings forbid it
+  }
+}
+
+/** The library is half a megabyte: fetched while the session is being claimed. */
+async function loadShaka(): Promise<Shaka> {
+  const module = await import("shaka-player/dist/shaka-player.dash-es2021.js");
+  const library = module.default;
+  library.polyfill.installAll();
+  if (!library.Player.isBrowserSupported()) {
+    throw { category: 4, code: 4032, data: [] };
+  }
+  return library;
+}
+
+customElements.define("penstock-player", PenstockPlayer);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "penstock-player": PenstockPlayer;
+  }
+}
