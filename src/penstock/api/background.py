@@ -8,11 +8,12 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from penstock import removal, upload, watchfolder
+from penstock import removal, upload
 from penstock.api.context import Context
 from penstock.entries import Entry
 from penstock.errors import Conflict, InvalidRequest, PenstockError
 from penstock.formats.events import PUBLISHED, AssetEvent
+from penstock.handlers import HANDLERS
 from penstock.model import AssetState, JsonObject, Problem
 from penstock.states import JobState
 from penstock.upstream import translated
@@ -66,7 +67,7 @@ def sweep(context: Context) -> None:
 
 def start_missed_jobs(context: Context) -> None:
     """Objects whose event was lost, jobs whose end was not heard."""
-    watchfolder.sweep(context.clients, context.settings)
+    HANDLERS["sweep"]({}, context.clients, context.settings)
 
 
 def adopt_published(context: Context) -> None:

@@ -1,0 +1,277 @@
+"""The terminal face. What it does it does through `penstock.client`; only `up` and `env` touch the machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from penstock import settings as settings_module
+from penstock.client import Client
+from penstock.errors import Conflict, FormatError, InvalidRequest, NotFound, PenstockError
+from penstock.model import JsonObject
+from penstock.showing import printable, shown
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Protected video on demand: upload, conversion, encrypted playback.
+
+\b
+  penstock up                              start everything on this machine
+  penstock upload film.mov --wait          upload a film and see it converted
+  penstock play ASSET                      print a watch link
+  penstock COMMAND --help                  what a command does, with examples
+
+Commands find the stack in --data-dir (default ./penstock-data), or at PENSTOCK_URL with PENSTOCK_API_KEY.
+Exit status: 0 done, 1 the work failed, 2 wrong use.""",
+)
+sessions = typer.Typer(no_args_is_help=True, help="Playback sessions: who may watch now.")
+app.add_typer(sessions, name="session")
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", help="Folder of the stack.", show_default="./penstock-data", metavar="FOLDER")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
+AssetId = Annotated[str, typer.Argument(metavar="ASSET", help="An asset id; `penstock assets` lists them.")]
+DATA_DIR = Path("penstock-data")
+FAILED, WRONG_USE = 1, 2
+
+
+@contextmanager
+def client(data_dir: Path) -> Iterator[Client]:
+    """The stack that the environment names, else the one in `data_dir`."""
+    settings = settings_module.load()
+    url, api_key = settings.url, settings.api_key
+    if not api_key:
+        from penstock import stack
+
+        url, api_key = stack.connection(data_dir)
+    with Client(url, api_key) as found:
+        yield found
+
+
+@app.command()
+def up(
+    data_dir: DataDir = DATA_DIR,
+    port: Annotated[int, typer.Option(help="Port of the edge, the one public door; 0 takes a free one.")] = 8080,
+    aws_port: Annotated[int, typer.Option(help="Port of the AWS endpoint; 0 takes a free one.")] = 4566,
+    s3_port: Annotated[int, typer.Option(help="Port of the S3 server; 0 takes a free one.")] = 8333,
+    url: Annotated[
+        str | None, typer.Option(help="Public address, when a proxy stands before the edge.", show_default=False)
+    ] = None,
+) -> None:
+    """Start everything on this machine and run until Ctrl-C.
+
+    S3, MediaConvert, events, the edge, the API and Studio, all on 127.0.0.1. Everything is kept in the data folder:
+    a second start finds it as it was, and deleting the folder removes it.
+
+    \b
+      penstock up
+      penstock up --data-dir /srv/penstock --port 9000
+      penstock up --port 0 --aws-port 0 --s3-port 0     beside another stack
+    """
+    from penstock import stack
+
+    stack.up(data_dir, stack.Ports(edge=port, aws=aws_port, s3=s3_port), url)
+
+
+@app.command()
+def env(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
+    """Print the shell exports that point AWS clients, and penstock itself, at the running stack.
+
+    \b
+      eval "$(penstock env)"
+      aws s3 cp film.mov "s3://$PENSTOCK_SOURCE_BUCKET/inputs/"
+      aws mediaconvert list-jobs
+    """
+    from penstock import stack
+
+    variables = stack.environment(data_dir)
+    print(json.dumps(variables, indent=2) if as_json else stack.exports(variables))
+
+
+@app.command()
+def upload(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The film.", exists=True, dir_okay=False)],
+    title: Annotated[str | None, typer.Option(help="What viewers see.", show_default="the file name")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until it is published, or has failed.")] = False,
+    data_dir: DataDir = DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a film; its conversion begins by itself.
+
+    A large upload that was interrupted goes on where it stopped when the same command is run again.
+
+    \b
+      penstock upload film.mov
+      penstock upload film.mov --title "A film" --wait
+      penstock upload film.mov --wait --json | jq -r .asset_id
+    """
+    with client(data_dir) as server:
+        asset = upload_with_progress(server, file, title=title, wait=wait)
+        if as_json:
+            print(json.dumps({"asset_id": asset["id"], **asset}))
+        elif not wait:
+            print(f"{asset['id']} is uploaded; `penstock asset {asset['id']}` tells how far it is")
+        elif asset["state"] == "published":
+            print(f"{asset['id']} is published; `penstock play {asset['id']}` prints a watch link")
+    if wait and asset["state"] == "failed":
+        raise _Failed(f"{asset['error']['code']}: {asset['error']['message']}")
+
+
+def upload_with_progress(server: Client, path: Path, *, title: str | None = None, wait: bool = False) -> JsonObject:
+    """Upload a file, and with `wait` see it converted, telling on standard error how far it is; returns the asset."""
+    with shown(Console(stderr=True), printable(path.name)) as display:
+        asset = server.upload(path, title=title, on_progress=display.sent, on_asset=display.asset)
+        if wait:
+            asset = server.wait(asset["id"], display.converted)
+    return asset
+
+
+@app.command()
+def assets(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
+    """List all assets, newest first."""
+    with client(data_dir) as server:
+        found = list(server.assets())
+    if as_json:
+        print(json.dumps(found))
+        return
+    table = Table("asset", "state", "title", "created", box=None, pad_edge=False)
+    for asset in found:
+        created = str(asset["created_at"])[:16].replace("T", " ")
+        table.add_row(asset["id"], _state(asset), Text(printable(asset["title"]), overflow="ellipsis"), created)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 400  # for other programs: one line per asset, nothing cut off
+    console.print(table if found else "There are no assets yet; `penstock upload FILE` makes one.")
+
+
+@app.command()
+def asset(asset_id: AssetId, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
+    """Show one asset: its state, and why it failed if it did."""
+    with client(data_dir) as server:
+        found = server.asset(asset_id)
+    if as_json:
+        print(json.dumps(found))
+        return
+    print(f"{found['id']}  {printable(found['title'])}")
+    print(f"state     {_state(found)}")
+    if found["duration_s"] is not None:
+        print(f"duration  {found['duration_s']:.1f} s")
+    if found["error"]:
+        print(f"error     {found['error']['code']}: {found['error']['message']}")
+    for job in found["jobs"]:
+        reason = f"  {job['error']['code']}: {job['error']['message']}" if job["error"] else ""
+        print(f"job       {job['settings']}  {job['state']}  {job['job_id'] or ''}{reason}")
+
+
+@app.command()
+def play(
+    asset_id: AssetId,
+    viewer: Annotated[str, typer.Option(help="Who watches; your own name for them.")] = "cli",
+    ttl_s: Annotated[int | None, typer.Option(help="Life of the link in seconds.", show_default="4 hours")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the link in a browser.")] = False,
+    data_dir: DataDir = DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Open a playback session and print its watch link.
+
+    Whoever has the link can watch until it expires or the session is ended.
+
+    \b
+      penstock play ASSET
+      penstock play ASSET --viewer user-4711 --open
+      penstock play ASSET --json | jq -r .dash_url
+    """
+    with client(data_dir) as server:
+        session = server.create_playback_session(asset_id, viewer, ttl_s)
+    print(json.dumps(session) if as_json else session["watch_url"])
+    if open_it:
+        webbrowser.open(session["watch_url"])
+
+
+@sessions.command("end")
+def end_session(
+    session_id: Annotated[str, typer.Argument(metavar="SESSION", help="`id` of a playback session.")],
+    data_dir: DataDir = DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """End a playback session: no key is given out for it any more.
+
+    \b
+      penstock session end 5f0c9a0e-8f4b-4f0e-8a55-0b9e6a3c7d0f
+    """
+    with client(data_dir) as server:
+        server.end_playback_session(session_id)
+    print(json.dumps({"session_id": session_id, "state": "ended"}) if as_json else f"{session_id} is ended")
+
+
+@app.command()
+def delete(
+    asset_id: AssetId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    data_dir: DataDir = DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an asset with its source and everything that was made of it."""
+    with client(data_dir) as server:
+        found = server.asset(asset_id)
+        if not yes and not as_json and sys.stdin.isatty():
+            typer.confirm(f"Delete {printable(found['title'])!r} for good?", abort=True, err=True)
+        server.delete_asset(asset_id)
+    print(json.dumps({"asset_id": asset_id, "state": "deleted"}) if as_json else f"{asset_id} is deleted")
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the version of penstock."""
+    number = installed_version("penstock")
+    print(json.dumps({"version": number}) if as_json else number)
+
+
+class _Failed(Exception):
+    """The work was done as asked and did not succeed."""
+
+
+def _state(asset: JsonObject) -> str:
+    return f"{asset['state']} {asset['percent']} %" if asset["percent"] is not None else str(asset["state"])
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line; ends the process with 0, 1 or 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments, prog_name="penstock")
+        sys.exit(0)
+    except _Failed as exc:
+        _complain(str(exc))
+        sys.exit(FAILED)
+    except PenstockError as exc:
+        if "--json" in arguments:
+            print(json.dumps({"error": {"code": exc.code, "message": exc.message}}))
+        _complain(exc.message)
+        sys.exit(_status(exc, arguments))
+
+
+def _status(exc: PenstockError, arguments: list[str]) -> int:
+    starting = next((argument for argument in arguments if not argument.startswith("-")), "") == "up"
+    wrong_use = isinstance(exc, InvalidRequest | FormatError | NotFound) or (starting and isinstance(exc, Conflict))
+    return WRONG_USE if wrong_use else FAILED
+
+
+def _complain(message: str) -> None:
+    print(f"penstock: {printable(' '.join(message.split()))}", file=sys.stderr)
