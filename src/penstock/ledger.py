@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock.errors import Conflict, FormatError, NotFound, UpstreamError
-from penstock.formats import events
+from penstock.formats import events, strictjson
 from penstock.model import JsonObject, Problem
 from penstock.settings import Clients, Settings
 from penstock.upstream import translated
@@ -96,10 +96,7 @@ class Ledger:
                     text = body.read(MAX_RECORD_BYTES + 1)
         except NotFound:
             return None
-        try:
-            value = json.loads(text) if len(text) <= MAX_RECORD_BYTES else None
-        except ValueError:
-            value = None
+        value = strictjson.loads(text, max_bytes=MAX_RECORD_BYTES)
         if not isinstance(value, dict):
             raise FormatError(f"{object_key} in the media bucket is not a JSON object; it was not written by penstock")
         return Record(value, answer["ETag"], answer["LastModified"])

@@ -6,11 +6,11 @@ reference of the SDKs. Only the path of each Destination is kept, as aws-samples
 
 from __future__ import annotations
 
+import codecs
 import difflib
-import json
-from typing import NoReturn
 
-from penstock.errors import InvalidRequest
+from penstock.errors import FormatError, InvalidRequest
+from penstock.formats import strictjson
 from penstock.model import JsonObject
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -32,16 +32,10 @@ def read(body: bytes) -> JsonObject:
     Returns {"Settings": {...}} with the members of PASSED_ON that the file has.
     Raises InvalidRequest with a sentence that says what the file lacks.
     """
-    if len(body) > MAX_FILE_BYTES:
-        raise InvalidRequest(f"The settings file has more than {MAX_FILE_BYTES} bytes.")
     try:
-        document = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
-    except UnicodeDecodeError as exc:
-        raise InvalidRequest(f"The settings file is not JSON: byte {exc.start} is not UTF-8.") from None
-    except json.JSONDecodeError as exc:
-        raise InvalidRequest(f"The settings file is not JSON: {exc.msg} at line {exc.lineno}.") from None
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The settings file is not JSON that can be read.") from None
+        document = strictjson.loads(body.removeprefix(codecs.BOM_UTF8), max_bytes=MAX_FILE_BYTES)
+    except FormatError as exc:
+        raise InvalidRequest(f"The settings file is not JSON that can be used: {exc.message}.") from None
     if not isinstance(document, dict):
         raise InvalidRequest("The settings file is not a JSON object.")
     exported = isinstance(document.get("Settings"), dict)
@@ -146,7 +140,3 @@ def _own_keys(group: JsonObject, asset_id: str, speke_url: str) -> None:
     provider = encryption.get("SpekeKeyProvider") if isinstance(encryption, dict) else None
     if isinstance(provider, dict) and provider.get("Url") == speke_url:
         provider["ResourceId"] = asset_id
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
