@@ -118,13 +118,6 @@ export class UploadQueue {
   retry(item: UploadItem): void {
     if (item.state !== "failed" || !item.canRetry) return;
     item.pace.reset();
-    if (
-      item.upload !== null &&
-      !isMultipart(item.upload) &&
-      Date.parse(item.upload.expires_at) <= Date.now()
-    ) {
-      void this.giveUp(item);
-    }
     if (item.uppyId === null) {
       this.set(item, "queued");
       this.startWaiting();
