@@ -148,8 +148,7 @@ class Cache:
             self._small[object_key] = stored
             self._small_bytes += stored.size_bytes
         self._refresh(object_key, stored)
-        if self._timer is None:
-            self._make_room()
+        self._make_room()
         return stored
 
     def _refresh(self, object_key: str, stored: Stored) -> Stored:
@@ -170,7 +169,8 @@ class Cache:
 
         all_idle: give up everything that may go away, because the disk is fuller than the bound foresaw.
         """
-        self._timer = None
+        if self._timer:
+            self._timer.cancel()
         while self._small_bytes > MAX_SMALL_BYTES:
             self._drop_content(next(iter(self._small)))
         while self._bytes > (0 if all_idle else self._max_bytes):
