@@ -134,7 +134,8 @@ def _failure(completed: jail.Completed) -> InputRejected:
         return too_large(int(found[1]), int(found[2]))
     if found := re.search(r"Codec \((\w{1,32})\) not on whitelist", said):
         return InputRejected(
-            UNSUPPORTED, f"The file holds a {found[1]} track, which is not supported. Export it without that track."
+            UNSUPPORTED,
+            f"The file holds a {found[1]} track, which is not supported. Export it as H.264 and AAC, or without that track.",
         )
     if "moov atom not found" in said:
         return InputRejected(TRUNCATED, "The file has no moov box, so it cannot be read. Upload it again.")

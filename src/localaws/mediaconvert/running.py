@@ -21,6 +21,21 @@ STDERR_TAIL_BYTES = 16_384
 LINE_BYTES = 65_536
 POLL_S = 0.1
 REDACTED = "(redacted)"
+OUT_OF_MEMORY = ("Cannot allocate memory", "Out of memory", "[error]: malloc of size")  # libc, ffmpeg, x264
+FATAL_SIGNALS = frozenset(
+    {
+        signal.SIGILL,
+        signal.SIGABRT,
+        signal.SIGBUS,
+        signal.SIGFPE,
+        signal.SIGKILL,
+        signal.SIGSEGV,
+        signal.SIGTERM,
+        signal.SIGXCPU,
+        signal.SIGXFSZ,
+        signal.SIGSYS,
+    }
+)
 
 
 class Ending(enum.Enum):
@@ -50,10 +65,10 @@ class Completed:
 
     @property
     def signal_number(self) -> int | None:
-        """The signal that ended the program; bwrap hands it on as 128 + n."""
+        """The signal that ended the program; bwrap hands it on as 128 + n, where ffmpeg's own statuses lie as well."""
         if self.exit_status < 0:
             return -self.exit_status
-        return self.exit_status - 128 if 128 < self.exit_status < 192 else None
+        return self.exit_status - 128 if self.exit_status - 128 in FATAL_SIGNALS else None
 
     def problem(self) -> str:
         """Say in one sentence why the run did not succeed; empty when it did."""
@@ -65,11 +80,11 @@ class Completed:
             return f"did not finish within {self.wall_s:.0f} s"
         if self.disk_full:
             return "the disk is full"
-        if self.signal_number == signal.SIGXCPU or self.signal_number == signal.SIGKILL:
+        if self.signal_number in (signal.SIGXCPU, signal.SIGKILL):
             return "was ended for using more processor time or memory than it may"
         if self.signal_number == signal.SIGXFSZ or "File too large" in self.stderr_tail:
             return "wrote a larger file than it may"
-        if "Cannot allocate memory" in self.stderr_tail or "Out of memory" in self.stderr_tail:
+        if any(sign in self.stderr_tail for sign in OUT_OF_MEMORY):
             return "needed more memory than it may use"
         if self.signal_number is not None:
             return f"crashed with {_signal_name(self.signal_number)}"
