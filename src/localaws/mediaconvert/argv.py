@@ -12,9 +12,7 @@ from fractions import Fraction
 
 from localaws.mediaconvert import request
 from localaws.mediaconvert.plan import AudioTrack, Group, Output, Picture, Plan, VideoTrack
-
-# Formats an upload may be, and the decoders it may need. What is not listed is not reached, whatever the file says.
-FORMATS = "mov,matroska,webm,mpegts,avi,flv,mxf,wav,mp3,ogg,asf,mpegvideo"
+from localaws.mediaconvert.probe import input_options
 
 _PRESETS = {"SINGLE_PASS": "veryfast", "SINGLE_PASS_HQ": "faster", "MULTI_PASS_HQ": "medium"}
 _LOOKAHEAD = {"MULTI_PASS_HQ": "60"}
@@ -44,12 +42,7 @@ def ffmpeg(plan: Plan, executable: str) -> list[str]:
 
 
 def _input(plan: Plan) -> list[str]:
-    source = plan.source
-    arguments = [
-        # The demuxer is our own decision, so a playlist or manifest in disguise is never opened as one.
-        "-protocol_whitelist", "file,fd,pipe", "-format_whitelist", FORMATS, "-f", source.demuxer,
-        "-max_pixels", "40000000", "-max_streams", "64",
-    ]  # fmt: skip
+    arguments = input_options(plan.source.demuxer)
     if plan.turn is not None:
         # AWS turns by what the job says, and by default not at all, even where the source has rotation metadata.
         arguments += ["-display_rotation", "0"]
@@ -75,12 +68,11 @@ def _graph(plan: Plan) -> tuple[list[str], dict[str, str]]:
             rates.setdefault(output.video.picture.frame_rate, []).append(output)
     chains: list[str] = []
     pads: dict[str, str] = {}
-    if not rates:
+    if not rates or plan.source.video is None:
         return chains, pads
     heads = [f"r{index}" for index in range(len(rates))]
-    first = [*_preparation(plan), f"split={len(heads)}" if len(heads) > 1 else "null"]
-    # Without a name of its own the pad would be the chain's only one: [r0][r1] take the branches of the split.
-    chains.append(f"[0:{plan.source.video_stream_index}]{','.join(first)}{''.join(f'[{head}]' for head in heads)}")
+    prepared = f"[0:{plan.source.video.stream_index}]{','.join(_preparation(plan))}"
+    chains.append(prepared + _split(heads))
     for head, (rate, outputs) in zip(heads, rates.items(), strict=True):
         root = _cascade(head, outputs, _source_size(plan))
         # Constant frame rate from time zero: aligned GOPs need it, and late or variable video is filled by repeats.
@@ -143,12 +135,16 @@ def _parent(nodes: Sequence[_Node], width: int, height: int) -> _Node:
 def _emit(node: _Node, chain: str, chains: list[str], pads: dict[str, str]) -> None:
     ways = len(node.children) + len(node.taps)
     names = [f"{node.label}_{index}" for index in range(ways)]
-    chains.append(f"{chain},split={ways}" + "".join(f"[{name}]" for name in names))
+    chains.append(chain + _split(names))
     for output, name in zip(node.taps, names, strict=False):
         chains.append(f"[{name}]{','.join(_ending(output, node))}[{output.label}]")
         pads[output.label] = f"[{output.label}]"
     for child, name in zip(node.children, names[len(node.taps) :], strict=True):
         _emit(child, f"[{name}]{_scale(child.width, child.height)}", chains, pads)
+
+
+def _split(names: Sequence[str]) -> str:
+    return (f",split={len(names)}" if len(names) > 1 else "") + "".join(f"[{name}]" for name in names)
 
 
 def _scale(width: int, height: int) -> str:
@@ -185,7 +181,7 @@ def _output(output: Output, pads: dict[str, str]) -> list[str]:
     if output.video is not None:
         arguments += ["-map", pads[output.label], *_video(output.video)]
     if output.audio is not None:
-        arguments += ["-map", f"0:a:{output.audio.track}", *_audio(output.audio)]
+        arguments += ["-map", f"0:{output.audio.stream_index}", *_audio(output.audio)]
     # Nothing of the source's own metadata leaves with the output: it may name people, places and programs.
     arguments += ["-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn"]
     if output.captures:

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from localaws.mediaconvert import naming, request
 from localaws.mediaconvert.failures import NO_AUDIO, SETTINGS, JobError
-from localaws.mediaconvert.rejections import NO_VIDEO, InputRejected
+from localaws.mediaconvert.rejections import NO_VIDEO, UNSUPPORTED, InputRejected
 
 MOST_FRAMES_PER_S = 120
 
@@ -22,12 +22,13 @@ MOST_FRAMES_PER_S = 120
 class SourceVideo:
     """The video track as it is coded. `rotation`: clockwise angle a player turns it by; `sar`: shape of its pixels."""
 
+    stream_index: int
     width: int
     height: int
     rotation: int
     sar: Fraction
     frame_rate: Fraction
-    interlaced: bool
+    interlaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,20 @@ class SourceAudio:
 
     stream_index: int
     channels: int
-    language: str | None
+    language: str | None = None
+    codec: str = "aac"
+    decodable: bool = True
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a plan needs to know of a source. `demuxer` is ffmpeg's name, `duration_s` None when unknown."""
+    """What a plan needs to know of a source. `demuxer` is ffmpeg's name; `default_audio` counts `audios` from 0."""
 
     demuxer: str
-    duration_s: float | None
+    duration_s: float
     video: SourceVideo | None
-    video_stream_index: int
     audios: tuple[SourceAudio, ...]
+    default_audio: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,9 @@ class VideoTrack:
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """`track` is the position among the source's audio tracks, from 0."""
+    """`stream_index` counts all streams of the source."""
 
-    track: int
+    stream_index: int
     channels: int
     sample_rate_hz: int
     bitrate_bps: int | None
@@ -123,6 +126,11 @@ class Group:
     packaging: request.Packaging | None
     segment_s: Fraction = Fraction(0)
     fragment_s: Fraction = Fraction(0)
+
+    def track_labels(self) -> list[str]:
+        """VIDEO, AUDIO or both: the kinds of tracks that the group has, and that keys are made for."""
+        kinds = {"VIDEO" if output.video is not None else "AUDIO" for output in self.outputs}
+        return sorted(kinds, reverse=True)
 
 
 @dataclass(frozen=True)
@@ -213,7 +221,7 @@ def _output(
         asked.extension,
         video,
         audio,
-        asked.fast_start,
+        asked.fast_start and group.packaging is None,
         asked.brand,
         asked.audio_group,
         asked.audio_default,
@@ -335,22 +343,24 @@ def _lengths(path: str, packaging: request.Packaging, picture: Picture, gop: Gop
 
 
 def _audio(asked: request.Audio, source: Source, needed: bool, warnings: list[str]) -> AudioTrack | None:
-    if asked.track > len(source.audios):
-        told = f"the source has {len(source.audios)} audio tracks, {asked.path} asks for number {asked.track}"
+    position = source.default_audio if asked.track is None else asked.track - 1
+    if position >= len(source.audios):
+        told = f"the source has {len(source.audios)} audio tracks, {asked.path} asks for number {position + 1}"
         if needed:
             raise JobError(NO_AUDIO, told)
         warnings.append(f"{told}; the output has no sound")
         return None
-    found = source.audios[asked.track - 1]
+    found = source.audios[position]
+    if not found.decodable:
+        raise InputRejected(UNSUPPORTED, f"Audio track {position + 1} is {found.codec}, which cannot be decoded here.")
     channels = asked.channels or (6 if found.channels >= 6 else 2 if found.channels >= 2 else 1)
-    language = (found.language if asked.language_of_source else None) or asked.language
     return AudioTrack(
-        asked.track - 1,
+        found.stream_index,
         channels,
         asked.sample_rate_hz,
         asked.bitrate_bps,
         asked.vbr_quality,
-        language if language != "und" else None,
+        (found.language if asked.language_of_source else None) or asked.language,
         asked.label,
     )
 

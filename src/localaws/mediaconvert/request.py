@@ -78,10 +78,10 @@ class Video:
 
 @dataclass(frozen=True)
 class Audio:
-    """`track` counts the source's audio tracks from 1; `channels` None follows the source."""
+    """`track` counts the source's audio tracks from 1, None takes its default; `channels` None follows the source."""
 
     path: str
-    track: int
+    track: int | None
     channels: int | None
     sample_rate_hz: int
     bitrate_bps: int | None
@@ -182,12 +182,12 @@ def _address(path: str, uri: str) -> None:
         raise SettingRefused(path, f"{exc}, got {uri[:80]!r}") from exc
 
 
-def _selectors(source: Json) -> dict[str, int]:
+def _selectors(source: Json) -> dict[str, int | None]:
     """Name of each audio selector -> track, counted from 1; the empty name stands for no selector at all."""
-    selectors: dict[str, int] = {}
-    fallback = 1
+    selectors: dict[str, int | None] = {}
+    fallback: int | None = None
     for name, selector in (source.get("AudioSelectors") or {}).items():
-        tracks = selector.get("Tracks") or [1]
+        tracks = selector.get("Tracks") or [None]
         if len(tracks) != 1:
             raise SettingRefused(f"inputs[0].audioSelectors.{name}.tracks", "several tracks in one are not offered yet")
         selectors[name] = tracks[0]
@@ -196,7 +196,7 @@ def _selectors(source: Json) -> dict[str, int]:
     return {**selectors, "": fallback}
 
 
-def _group(path: str, group: Json, selectors: Mapping[str, int]) -> Group:
+def _group(path: str, group: Json, selectors: Mapping[str, int | None]) -> Group:
     outer = group.get("OutputGroupSettings") or {}
     if "Type" not in outer:
         raise SettingRefused(f"{path}.outputGroupSettings.type", "a type is needed")
@@ -237,7 +237,9 @@ def _distinct(path: str, outputs: Sequence[Output]) -> None:
         seen[name] = output.path
 
 
-def _output(path: str, kind: str, container: str, output: Json, selectors: Mapping[str, int], several: bool) -> Output:
+def _output(
+    path: str, kind: str, container: str, output: Json, selectors: Mapping[str, int | None], several: bool
+) -> Output:
     modifier = output.get("NameModifier") or ""
     if several and not modifier:
         raise SettingRefused(f"{path}.nameModifier", "is needed where a group has more than one output")
@@ -379,7 +381,7 @@ def _frame_rate(path: str, h264: Json) -> Fraction | None:
     return rate
 
 
-def _audio(path: str, audio: Json, selectors: Mapping[str, int]) -> Audio:
+def _audio(path: str, audio: Json, selectors: Mapping[str, int | None]) -> Audio:
     codec = audio.get("CodecSettings") or {}
     if codec.get("Codec") is None:
         raise SettingRefused(f"{path}.codecSettings.codec", "a codec is needed")

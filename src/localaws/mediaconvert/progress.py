@@ -1,0 +1,63 @@
+"""How far a job is: phases, percent, and the status updates that go out at an interval.
+
+Source: MediaConvert user guide, JobPercentComplete and STATUS_UPDATE events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+# Where each phase starts and ends in the percentage of the whole job.
+SPANS = {"PROBING": (0, 5), "TRANSCODING": (5, 95), "UPLOADING": (95, 100)}
+WRITE_EVERY_S = 0.5
+
+
+class Progress:
+    """Told often, tells seldom: `write` at most twice a second, `announce` once an interval."""
+
+    def __init__(
+        self,
+        write: Callable[[str, int], None],
+        announce: Callable[[str, int, int, int], None],
+        interval_s: float,
+    ) -> None:
+        self._write = write
+        self._announce = announce
+        self._interval_s = interval_s
+        self._announced = time.monotonic()
+        self._written = 0.0
+        self._last: tuple[str, int] | None = None
+        self.frames = 0
+
+    def tell(self, phase: str, fraction: float) -> None:
+        """`fraction` of the phase is done, 0 to 1."""
+        fraction = min(max(fraction, 0.0), 1.0)
+        start, end = SPANS[phase]
+        percent = min(int(start + (end - start) * fraction), 99)
+        now = time.monotonic()
+        if (phase, percent) != self._last and (self._new_phase(phase) or now - self._written >= WRITE_EVERY_S):
+            self._last, self._written = (phase, percent), now
+            self._write(phase, percent)
+        if now - self._announced >= self._interval_s:
+            self._announced = now
+            self._announce(phase, int(100 * fraction), percent, self.frames)
+
+    def _new_phase(self, phase: str) -> bool:
+        return self._last is None or self._last[0] != phase
+
+
+class EncodeProgress:
+    """Reads ffmpeg's `-progress` lines."""
+
+    def __init__(self, progress: Progress, duration_s: float, share: float) -> None:
+        self._progress = progress
+        self._duration_us = max(duration_s, 0.001) * 1e6
+        self._share = share
+
+    def line(self, line: str) -> None:
+        key, _, value = line.partition("=")
+        if key == "frame" and value.strip().isdigit():
+            self._progress.frames = int(value)
+        elif key == "out_time_us" and value.strip().isdigit():
+            self._progress.tell("TRANSCODING", self._share * int(value) / self._duration_us)
