@@ -231,7 +231,8 @@ class Catalogue:
     def _insert(self, connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
         """Insert `row` unless its primary key is there; returns whether it was new."""
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        return connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing()).rowcount > 0
+        statement = dialect.insert(table).values(row).on_conflict_do_nothing()
+        return connection.execute(statement.returning(*table.primary_key)).first() is not None
 
     def _row(self, connection: sa.Connection, asset_id: str, *, lock: bool = False, alive: bool = False) -> Row:
         query = sa.select(assets).where(assets.c.id == asset_id)
@@ -316,4 +317,4 @@ def _event_asset_id(event: AssetEvent) -> str:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

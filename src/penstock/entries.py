@@ -98,7 +98,7 @@ def cursor(row: sa.RowMapping) -> str:
     return base64.urlsafe_b64encode(f"{row['created_at'].isoformat()} {row['id']}".encode()).decode()
 
 
-def _readcursor(text: str) -> tuple[datetime, str]:
+def read_cursor(text: str) -> tuple[datetime, str]:
     try:
         created_at, asset_id = base64.b64decode(text, altchars=b"-_", validate=True).decode().split(" ")
         when = datetime.fromisoformat(created_at)

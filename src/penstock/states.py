@@ -77,12 +77,12 @@ def merge(known: Job | None, told: Job) -> Job:
         return told if known is None else known
     if known.state is JobState.PUBLISHED or told.state is JobState.PUBLISHED:
         return known if known.state is JobState.PUBLISHED else told
-    if known.job_id != told.job_id:
-        # Another attempt: it replaces one that never had a job or that failed, and nothing said about an older
-        # attempt touches one that runs.
-        takes_over = told.job_id is not None and (known.job_id is None or known.state is JobState.FAILED)
-        return told if takes_over else known
-    return told if _ORDER.index(told.state) > _ORDER.index(known.state) else known
+    if known.job_id == told.job_id:
+        return told if _ORDER.index(told.state) > _ORDER.index(known.state) else known
+    # Another attempt, or none at all. Nothing said before there was a job touches one; otherwise the later word counts,
+    # and the end of an attempt more than its beginning.
+    stale = told.job_id is None or (told.state is JobState.CONVERTING and not known.ended and known.job_id is not None)
+    return known if stale else told
 
 
 def advance(known: Job, percent: int | None, packaging: bool) -> Job:
