@@ -61,4 +61,4 @@ def _tidy(rate: Fraction, tolerance: Fraction = Fraction(2, 1000)) -> Fraction:
         return nearest
     if tolerance > Fraction(1, 100):  # variable: an odd average helps nobody
         return Fraction(max(1, round(rate)))
-    return rate.limit_denominator(1001)
+    return max(Fraction(1), rate.limit_denominator(1001))

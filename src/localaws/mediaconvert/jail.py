@@ -87,7 +87,14 @@ def binary(name: str) -> Path:
 
 @functools.cache
 def available() -> Available:
-    """Try the jail once and say whether it holds here."""
+    """Try the jail once and say whether it holds here; the log gets a warning when it does not."""
+    found = _tried()
+    if not found.jailed:
+        log.warning("%s", found.reason)
+    return found
+
+
+def _tried() -> Available:
     if platform.system() != "Linux":
         return Available(False, f"no jail on {platform.system()}: media are decoded with your own rights")
     for tool in ("bwrap", "prlimit"):

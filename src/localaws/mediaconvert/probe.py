@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,7 @@ __all__ = [
 MAX_DURATION_S: Final = 24 * 3600.0
 SAMPLE_PACKETS: Final = 600
 OUTPUT_BYTES: Final = 4 << 20
+SLOW_DISK_BYTES_PER_S: Final = 20_000_000
 
 PROBE_LIMITS: Final = jail.Limits(
     address_space_bytes=2 * jail.GIB, cpu_s=60, file_size_bytes=1 << 20, open_files=32, wall_s=60.0
@@ -79,7 +81,8 @@ def probe(path: Path, limits: jail.Limits = PROBE_LIMITS, *, require_video: bool
         held = "only audio" if audios else "neither video nor audio"
         raise InputRejected(NO_VIDEO, f"The file holds {held}. Upload a file with a video track.")
     if duration_s is None:  # a browser's recording, a fragmented file
-        duration_s = _span_of_packets_s(path, chosen, limits)
+        reading_s = size_bytes / SLOW_DISK_BYTES_PER_S
+        duration_s = _span_of_packets_s(path, chosen, replace(limits, wall_s=limits.wall_s + reading_s))
     _check_duration(duration_s)
     return Probed(
         demuxer=chosen,
@@ -135,7 +138,7 @@ def _failure(completed: jail.Completed) -> InputRejected:
     if found := re.search(r"Codec \((\w{1,32})\) not on whitelist", said):
         return InputRejected(
             UNSUPPORTED,
-            f"The file holds a {found[1]} track, which is not supported. Export it as H.264 and AAC, or without that track.",
+            f"The file holds a {found[1]} track, which is not supported. Export it as H.264 and AAC, or without it.",
         )
     if "moov atom not found" in said:
         return InputRejected(TRUNCATED, "The file has no moov box, so it cannot be read. Upload it again.")
