@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,15 +92,16 @@ def build(config: configuration.Config, limits: Limits) -> tuple[Edge, list[Prox
 
 
 async def serve(config: configuration.Config, limits: Limits) -> None:
-    """Serve until SIGTERM or SIGINT. Raises InvalidRequest, and RuntimeError when the port cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raises InvalidRequest, and Conflict when the port is taken."""
     app, proxies = build(config, limits)
+    _refuse_taken(config.ports.edge)
     server = Server(
         app,
         address=configuration.HOST,
         port=config.ports.edge,
         interface=Interfaces.RSGI,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000),
+        http1_settings=HTTP1Settings(header_read_timeout=30_000),
         websockets=False,
         backlog=1024,
         log_enabled=False,
@@ -134,11 +136,24 @@ def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int
     try:
         config = configuration.load(options.config)
         with _lock(config.state_dir / "edge.lock"):
-            asyncio.run(serve(config, limits or Limits()))
+            # Not asyncio.run: it cancels, and Granian's own tasks take that for an error. The process ends anyway.
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            loop.run_until_complete(serve(config, limits or Limits()))
     except (PenstockError, FatalError, OSError) as exc:
         print(f"edge: {exc}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _refuse_taken(port: int) -> None:
+    """Raise Conflict when the port has a listener: Granian would share it, and each get some of the requests."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((configuration.HOST, port))
+        except OSError as exc:
+            raise Conflict(f"port {port} of {configuration.HOST} cannot be had: {exc.strerror}") from exc
 
 
 def _lock(path: Path) -> TextIO:

@@ -45,7 +45,9 @@ class Media:
 
     async def serve(self, protocol: Any, method: str, object_key: str, header: Header, cors: Headers) -> int:
         """Answer a GET or HEAD for an object; returns the status. Raises OriginFailed."""
-        stored = self._cache.fresh(object_key) or await self._cache.get(object_key)
+        # S3 servers on a file system take a name with a slash at its end for a folder, and answer.
+        is_folder = object_key.endswith("/")
+        stored = None if is_folder else self._cache.fresh(object_key) or await self._cache.get(object_key)
         if stored is None:
             return refuse(protocol, 403, method, cors)
         headers = [*_headers(object_key, stored), *cors]

@@ -44,9 +44,9 @@ os._exit(main(["--config", sys.argv[1], "--verbose"], Limits(**limits)))
 class Keys:
     """Key pairs by key pair id, all in the edge's key group, and one pair that is not."""
 
-    private: Mapping[str, bytes]
-    public: Mapping[str, bytes]
-    stranger: bytes
+    private: Mapping[str, bytes] = field(repr=False)
+    public: Mapping[str, bytes] = field(repr=False)
+    stranger: bytes = field(repr=False)
 
 
 @pytest.fixture(scope="session")
@@ -279,6 +279,7 @@ def start_origin() -> Iterator[StartOrigin]:
     def start(answer: Callable[[BaseHTTPRequestHandler, Seen], None]) -> Origin:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def _handle(self) -> None:
                 seen = Seen(self.command, self.path, {n.lower(): v for n, v in self.headers.items()}, self._body())
