@@ -7,6 +7,7 @@ import { duration, moment, stateLabel } from "./format.ts";
 import type { Asset } from "./model.ts";
 
 const FILM = "M4 5h16v14H4zM8 5v14M16 5v14M4 9.7h4M4 14.3h4M16 9.7h4M16 14.3h4";
+const BIN = "M4 7h16M9 7V4h6v3m-8.5 0 1 13h9l1-13M10 11v5m4-5v5";
 const VIEWER = "studio";
 const COPIED_MS = 2000;
 
@@ -38,21 +39,25 @@ export class AssetRow {
   ) {
     this.watch = button("Watch", () => void this.guarded(() => this.openWatchPage()), { kind: "primary" });
     this.copy = button("Copy link", () => void this.guarded(() => this.copyLink()));
-    this.remove = button("Delete", () => void this.guarded(() => this.delete()), { kind: "quiet" });
+    this.remove = button("", () => void this.guarded(() => this.delete()), { kind: "quiet remove" });
+    this.remove.append(icon(BIN), h("span", {}, "Delete"));
     this.picture.append(this.length);
     const text = h(
       "div",
       {},
       this.title,
-      h("p", { class: "meta" }, this.state, h("span", { "aria-hidden": "true" }, " · "), this.when),
+      h(
+        "p",
+        { class: "meta" },
+        this.state,
+        h("span", { class: "dot", "aria-hidden": "true" }, " · "),
+        this.when,
+      ),
       this.problem,
       this.bar,
     );
-    this.element.append(
-      this.picture,
-      text,
-      h("div", { class: "actions" }, this.watch, this.copy, this.remove),
-    );
+    const actions = h("div", { class: "actions" }, this.watch, this.copy);
+    this.element.append(this.picture, text, actions, this.remove);
     this.update(asset);
   }
 
