@@ -19,8 +19,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from localaws.config import Config
-from localaws.mediaconvert import request
 from localaws.mediaconvert.failures import ENCRYPTION, HTTP_CONNECT, HTTP_SERVER, JobCanceled, JobError
+from localaws.mediaconvert.packaging import Encryption, key_provider_url
 from localaws.mediaconvert.settings_table import SettingRefused
 from penstock.errors import PenstockError
 from penstock.formats import cpix
@@ -73,7 +73,7 @@ class Keys:
         return ("\n".join(lines) + "\n").encode()
 
 
-def key_id(job_id: str, encryption: request.Encryption, track_type: str) -> KeyId:
+def key_id(job_id: str, encryption: Encryption, track_type: str) -> KeyId:
     """The key id of a job's tracks: the same each time it is asked for, so that a resumed job gets the same key."""
     return KeyId(uuid5(KEY_IDS, f"{job_id}/{encryption.resource_id}/{encryption.scheme}/{track_type}").bytes)
 
@@ -85,14 +85,14 @@ class KeyProvider:
         self._config = config
         self._patience_s = patience_s
 
-    def keys(self, job_id: str, encryption: request.Encryption, labels: Collection[str], cancel: Event) -> Keys:
+    def keys(self, job_id: str, encryption: Encryption, labels: Collection[str], cancel: Event) -> Keys:
         """Get the keys of one output group. labels: VIDEO, AUDIO or both, the tracks that the group has.
 
         Raises JobError 1091 for a provider that refuses or answers nonsense, 3451 for one that cannot be reached, 3450
         for one that fails; JobCanceled.
         """
         try:
-            request.key_provider_url("url", encryption.url)
+            key_provider_url("url", encryption.url)
         except SettingRefused as exc:
             raise JobError(ENCRYPTION, f"the key provider's address {exc.reason}") from exc
         covered = [label for label, wanted in (("VIDEO", encryption.video), ("AUDIO", encryption.audio)) if wanted]
@@ -184,7 +184,7 @@ def _bounded(response: httpx.Response) -> bytes:
     return bytes(answer)
 
 
-def _question(encryption: request.Encryption, kids: dict[str, KeyId]) -> cpix.Cpix:
+def _question(encryption: Encryption, kids: dict[str, KeyId]) -> cpix.Cpix:
     """Empty members ask the provider to fill them: PSSH and MPD data for DASH's systems, playlist lines for HLS's."""
     dash, hls = set(encryption.dash_systems), set(encryption.hls_systems)
     return cpix.Cpix(
@@ -206,7 +206,7 @@ def _question(encryption: request.Encryption, kids: dict[str, KeyId]) -> cpix.Cp
     )
 
 
-def _read(answer: bytes, encryption: request.Encryption, kids: dict[str, KeyId]) -> Keys:
+def _read(answer: bytes, encryption: Encryption, kids: dict[str, KeyId]) -> Keys:
     try:
         document = cpix.parse(answer)
     except PenstockError as exc:

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from localaws.mediaconvert import naming, request
 from localaws.mediaconvert.failures import NO_AUDIO, SETTINGS, JobError
+from localaws.mediaconvert.packaging import Packaging
 from localaws.mediaconvert.rejections import NO_VIDEO, UNSUPPORTED, InputRejected
 
 MOST_FRAMES_PER_S = 120
@@ -123,7 +124,7 @@ class Group:
     type: str
     destination: naming.Destination
     outputs: tuple[Output, ...]
-    packaging: request.Packaging | None
+    packaging: Packaging | None
     segment_s: Fraction = Fraction(0)
     fragment_s: Fraction = Fraction(0)
 
@@ -251,7 +252,7 @@ def _expanded(asked: request.Output, facts: naming.Facts) -> str:
         raise JobError(SETTINGS, f"{asked.path}.nameModifier: {exc}") from exc
 
 
-def _video(asked: request.Video, packaging: request.Packaging | None, source: Source, turn: int | None) -> VideoTrack:
+def _video(asked: request.Video, packaging: Packaging | None, source: Source, turn: int | None) -> VideoTrack:
     if source.video is None:
         raise InputRejected(NO_VIDEO, f"the source has no video, which {asked.path} needs")
     codec = asked.codec
@@ -298,7 +299,7 @@ def _even(length: Fraction | int) -> int:
     return max(2, 2 * math.ceil(Fraction(length) / 2 - Fraction(1, 2)))
 
 
-def _gop(codec: request.H264, packaging: request.Packaging | None, rate: Fraction) -> Gop:
+def _gop(codec: request.H264, packaging: Packaging | None, rate: Fraction) -> Gop:
     """Key frame distance, and where needed key frames at segment boundaries."""
     if codec.gop_size is None:
         # AUTO: two seconds, or one where fragments of an odd number of seconds must be whole GOPs.
@@ -310,7 +311,7 @@ def _gop(codec: request.H264, packaging: request.Packaging | None, rate: Fractio
     return Gop(frames, _boundary(packaging, Fraction(frames, _nominal(rate))))
 
 
-def _boundary(packaging: request.Packaging | None, gop_s: Fraction) -> int | None:
+def _boundary(packaging: Packaging | None, gop_s: Fraction) -> int | None:
     """EXACT segment lengths that are no multiple of the GOP get additional key frames, as AWS documents."""
     if packaging is None or not packaging.exact or (packaging.segment_s / gop_s).denominator == 1:
         return None
@@ -322,7 +323,7 @@ def _nominal(rate: Fraction) -> int:
     return max(1, round(rate))
 
 
-def _lengths(path: str, packaging: request.Packaging, picture: Picture, gop: Gop) -> tuple[Fraction, Fraction]:
+def _lengths(path: str, packaging: Packaging, picture: Picture, gop: Gop) -> tuple[Fraction, Fraction]:
     """Real segment and fragment length in seconds: whole GOPs of this output's exact frame rate.
 
     Raises JobError 1040 when the fragment length is no whole multiple of the GOP.

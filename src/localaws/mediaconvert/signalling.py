@@ -10,6 +10,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from lxml import etree
 
@@ -52,6 +53,10 @@ def rename_in_mpd(mpd: bytes, references: Mapping[str, str], prefixes: Mapping[s
         template.set("media", prefixes[prefix].replace("$", "$$") + separator + rest)
     for base in root.iter(f"{{{_MPD}}}BaseURL"):
         base.text = references[base.text or ""]
+    for element in root.iter(f"{{{_MPD}}}AdaptationSet", f"{{{_MPD}}}Representation"):
+        # The packager writes 12800/512; AWS and every reader's eye expect 25.
+        if element.get("frameRate"):
+            element.set("frameRate", str(Fraction(element.get("frameRate", "1"))))
     return _write(root)
 
 
