@@ -163,6 +163,9 @@ def _string(shape: StringShape, value: Any, where: str, problems: list[str]) -> 
     if not isinstance(value, str):
         problems.append(f"{where} is to be a text, not {_kind(value)}")
         return None
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        problems.append(f"{where} has half of a surrogate pair, which is no character")
+        return None
     _check_range(shape, len(value), where, "characters", problems)
     if shape.enum and value not in shape.enum:
         problems.append(f"{where} is {value[:64]!r}; it can be {_choices(shape.enum)}")
