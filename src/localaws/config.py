@@ -107,6 +107,8 @@ class Config:
     rules: tuple[Rule, ...] = ()
     edge: Edge | None = None
     services: tuple[ServiceProcess, ...] = ()
+    welcome: tuple[str, ...] = ()
+    """Lines for whoever started the stack, shown on the terminal alone once everything is ready."""
 
     @property
     def s3_url(self) -> str:
@@ -167,6 +169,7 @@ def parse(document: object) -> Config:
         rules=top.take("rules", _list_of(_rule), ()),
         edge=top.take("edge", _edge, None),
         services=top.take("services", _list_of(_service), ()),
+        welcome=top.take("welcome", _list_of(_any_text), ()),
     )
     top.end()
     for kind, names in (
@@ -195,6 +198,7 @@ def dump(config: Config) -> dict[str, Any]:
             {"name": s.name, "argv": list(s.argv), "env": dict(s.env), **({"ready": s.ready} if s.ready else {})}
             for s in config.services
         ],
+        "welcome": list(config.welcome),
     }
 
 

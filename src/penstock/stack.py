@@ -192,6 +192,8 @@ def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
                 "ready": f"{api}/healthz",
             }
         ],
+        # The key is in the fragment, which browsers send to nobody.
+        "welcome": [f"Studio: {settings.url}/#key={(folder / 'api-key').read_text()}"],
     }
 
 

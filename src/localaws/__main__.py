@@ -1,0 +1,191 @@
+"""`python -m localaws`: AWS for a video application, on this machine.
+
+With --config it runs what the file describes (`penstock up` writes one); without, an S3 server and the AWS endpoint on
+a data folder of its own. Ctrl-C ends everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from localaws import config as configuration
+from localaws import objectstore
+from localaws.config import HOST, Config, Credentials, Ports
+from localaws.mediaconvert import jail
+from localaws.private_files import secret_file, write_private
+from localaws.supervisor import Part, Supervisor
+from penstock.errors import Conflict, InvalidRequest, PenstockError
+
+PORT_OPTIONS = {"edge": "--port", "aws": "--aws-port", "s3": "--s3-port"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        config = _read_arguments(arguments)
+        with _lock(config.data_dir):
+            return asyncio.run(_run(_settle(config)))
+    except (InvalidRequest, Conflict) as exc:
+        return _say_no(exc, 2)
+    except PenstockError as exc:
+        return _say_no(exc, 1)
+    except OSError as exc:
+        return _say_no(exc, 1)
+
+
+def _say_no(exc: Exception, status: int) -> int:
+    print(f"error: {exc}", file=sys.stderr)  # noqa: T201 - the face of a command
+    return status
+
+
+def _read_arguments(arguments: list[str] | None) -> Config:
+    parser = argparse.ArgumentParser(
+        prog="python -m localaws", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="run what this file describes")
+    parser.add_argument("--data-dir", type=Path, default=Path("localaws-data"), help="default: ./localaws-data")
+    parser.add_argument("--aws-port", type=int, default=Ports.aws, help="AWS endpoint (default: %(default)s; 0: any)")
+    parser.add_argument("--s3-port", type=int, default=Ports.s3, help="S3 server (default: %(default)s; 0: any)")
+    parsed = parser.parse_args(arguments)
+    if parsed.config:
+        return configuration.load(parsed.config)
+    return _alone(parsed.data_dir.resolve(), Ports(aws=parsed.aws_port, s3=parsed.s3_port, edge=0))
+
+
+def _alone(data_dir: Path, ports: Ports) -> Config:
+    """A stack of S3 server and AWS endpoint; its credentials are those of the last start on the same folder."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file = data_dir / "stack.json"
+    if file.exists():
+        return replace(configuration.load(file), ports=ports)
+    fresh = Credentials("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
+    return Config(data_dir=data_dir, credentials=fresh, ports=ports)
+
+
+@contextlib.contextmanager
+def _lock(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for this process. Raises Conflict naming the process that has it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"a stack already runs on {data_dir} (process {file.read().strip() or 'unknown'})") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _settle(config: Config) -> Config:
+    """Replace ports of 0 by free ones, refuse taken ones, and write down what was chosen."""
+    wanted = {"aws": config.ports.aws, "s3": config.ports.s3} | ({"edge": config.ports.edge} if config.edge else {})
+    for name, port in wanted.items():
+        if port and not objectstore.is_free(port):
+            raise InvalidRequest(
+                f"port {port} on {HOST} is taken; {PORT_OPTIONS[name]} takes another one, 0 any free one"
+            )
+    free = objectstore.free_ports(len(wanted))
+    settled = config.with_ports(**{n: port or free.pop() for n, port in wanted.items()})
+    write_private(config.data_dir / "stack.json", json.dumps(configuration.dump(settled), indent=2))
+    return settled
+
+
+async def _run(config: Config) -> int:
+    began = time.monotonic()
+    stages = _stages(config)
+    told = [part for stage in stages for part in stage]
+    width = max(len(part.name) for part in told)
+    addresses = _addresses(config)
+
+    def ready(part: Part) -> None:
+        _print(f"  {part.name:<{width}}  {addresses.get(part.name, '')}")
+
+    def restarted(part: Part, status: int) -> None:
+        _print(f"  {part.name:<{width}}  ended ({status}), starting it again; its log is {part.log}")
+
+    def all_ready() -> None:
+        _print(f"Ready in {time.monotonic() - began:.1f} s. Ctrl-C ends everything.")
+        for line in config.welcome:
+            _print(line)
+
+    _print(f"Starting on {config.data_dir}")
+    if not (walls := jail.available()).jailed:
+        _print(f"  No jail around ffmpeg: {walls.reason}")
+    await Supervisor(ready, restarted).run(stages, all_ready)
+    _print("Ended.")
+    return 0
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the face of a command
+
+
+def _stages(config: Config) -> list[list[Part]]:
+    server = objectstore.prepare(config)
+    log = config.logs_dir
+    s3 = Part(
+        "s3",
+        server.argv,
+        log / "s3.log",
+        env=server.env,
+        cwd=server.cwd,
+        ready=lambda: objectstore.ready(server),
+        on_return=lambda: _tell_of_return(config),
+    )
+    rest = [_own_part(config, "aws", "localaws.endpoint", config.aws_url)]
+    if config.edge:
+        rest.append(_own_part(config, "edge", "localaws.edge", f"http://{HOST}:{config.ports.edge}"))
+    services = [
+        Part(s.name, s.argv, log / f"{s.name}.log", env=s.env, ready=_answers(s.ready)) for s in config.services
+    ]
+    return [[s3, *rest, *services]]
+
+
+def _tell_of_return(config: Config) -> None:
+    """Let the endpoint look for what the S3 server wrote and, being killed, never told."""
+    token = secret_file(config.webhook_token_file)
+    with contextlib.suppress(httpx.HTTPError):  # an endpoint that is down looks by itself when it starts
+        httpx.post(
+            f"{config.aws_url}{objectstore.STARTED_PATH}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+
+def _own_part(config: Config, name: str, module: str, url: str) -> Part:
+    argv = [sys.executable, "-m", module, "--config", str(config.data_dir / "stack.json")]
+    return Part(name, argv, config.logs_dir / f"{name}.log", ready=_answers(f"{url}/healthz"))
+
+
+def _answers(url: str | None) -> Callable[[], bool]:
+    return (lambda: objectstore.answers(url)) if url else (lambda: True)
+
+
+def _addresses(config: Config) -> dict[str, str]:
+    """What each part is and where, for the one who started it."""
+    told = {
+        "s3": f"{config.s3_url}  S3 (SeaweedFS)",
+        "aws": f"{config.aws_url}  MediaConvert, EventBridge",
+    }
+    if config.edge:
+        told["edge"] = f"{config.edge.url}  the one public door: Studio, API, protected media"
+    return told | {service.name: "behind the edge" for service in config.services}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
