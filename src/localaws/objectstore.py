@@ -31,6 +31,7 @@ from localaws.private_files import secret_file, write_private
 from penstock.errors import Unavailable
 
 WEBHOOK_PATH = "/_localaws/s3-changes"
+STARTED_PATH = "/_localaws/s3-started"
 _INNER_PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
                 "s3.port.grpc")  # fmt: skip
 _BUCKET_PREFIX = "/buckets"

@@ -41,7 +41,7 @@ def from_change(change: object, config: Config) -> dict[str, Any] | None:
             config,
             bucket,
             object_key,
-            _size(entry),
+            int(entry["attributes"].get("file_size", 0)),
             _etag(entry),
             int(entry["attributes"]["mtime"]),
             _written_ns(entry),
