@@ -53,7 +53,7 @@ function midnight(date: Date): number {
 }
 
 const STATES: Record<AssetState, string> = {
-  waiting: "Waiting for its upload",
+  waiting: "Waiting for upload",
   converting: "Converting",
   packaging: "Packaging",
   published: "Ready to watch",

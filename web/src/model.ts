@@ -17,7 +17,7 @@ export interface Asset {
 export interface AssetPage {
   readonly assets: readonly Asset[];
   /** Give it to the next request; null on the last page. */
-  readonly next_cursor: string | null;
+  readonly next: string | null;
 }
 
 export interface PostUpload {

@@ -89,7 +89,7 @@ export class Shelf {
     for (let page = 0; page < this.pages; page += 1) {
       const answer = await this.api.listAssets(PAGE_SIZE, cursor, this.ended.signal);
       assets.push(...answer.assets);
-      cursor = answer.next_cursor;
+      cursor = answer.next;
       if (cursor === null) break;
     }
     this.more.hidden = cursor === null;
