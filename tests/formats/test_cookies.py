@@ -27,6 +27,7 @@ LATER = NOW + 60
 KEY_ID = "K2JCJMDEHXQW5F"
 
 RSA_PRIVATE, RSA_PUBLIC = cookies.generate_key_pair()
+_RSA_KEY = serialization.load_pem_private_key(RSA_PRIVATE, None)
 _EC_KEY = ec.generate_private_key(ec.SECP256R1())
 EC_PRIVATE = _EC_KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -54,8 +55,7 @@ def signed(document: bytes | str | dict) -> dict[str, str]:
     """Cookies for any document at all, signed with a trusted key: what a careless issuer could send."""
     raw = json.dumps(document).encode() if isinstance(document, dict) else document
     raw = raw.encode() if isinstance(raw, str) else raw
-    key = serialization.load_pem_private_key(RSA_PRIVATE, None)
-    signature = key.sign(raw, padding.PKCS1v15(), hashes.SHA1())
+    signature = _RSA_KEY.sign(raw, padding.PKCS1v15(), hashes.SHA1())
     return {
         "CloudFront-Policy": encode(raw),
         "CloudFront-Signature": encode(signature),
@@ -70,8 +70,7 @@ def statement(resource: object = STAR, **condition: object) -> dict:
 
 @pytest.fixture(scope="module")
 def botocore_signer() -> CloudFrontSigner:
-    key = serialization.load_pem_private_key(RSA_PRIVATE, None)
-    return CloudFrontSigner(KEY_ID, lambda message: key.sign(message, padding.PKCS1v15(), hashes.SHA1()))
+    return CloudFrontSigner(KEY_ID, lambda message: _RSA_KEY.sign(message, padding.PKCS1v15(), hashes.SHA1()))
 
 
 @pytest.mark.parametrize("signer", SIGNERS)
@@ -410,6 +409,11 @@ class TestSigner:
     def test_refuses_unknown_hashes(self) -> None:
         with pytest.raises(InvalidRequest, match="MD5"):
             Signer(RSA_PRIVATE, KEY_ID, "MD5")  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("key_pair_id", ["", "a b", "a;b", "a&b", "ä", "a" * 65, "a\n"])
+    def test_refuses_key_pair_ids_that_no_cookie_holds(self, key_pair_id: str) -> None:
+        with pytest.raises(InvalidRequest, match="key pair id"):
+            Signer(RSA_PRIVATE, key_pair_id)
 
     @pytest.mark.parametrize("pem", [b"", b"no pem", RSA_PRIVATE])
     def test_refuses_public_keys_that_are_none(self, pem: bytes) -> None:

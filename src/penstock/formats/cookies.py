@@ -50,6 +50,7 @@ _HASHES: Mapping[str, hashes.HashAlgorithm] = {"SHA1": hashes.SHA1(), "SHA256": 
 _TO_CLOUDFRONT = str.maketrans("+=/", "-_~")
 _FROM_CLOUDFRONT = str.maketrans("-_~", "+=/")
 _BASE64 = re.compile(r"[A-Za-z0-9\-~]*_{0,2}", re.ASCII)
+_KEY_PAIR_ID = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 _EPOCH = re.compile(r"[1-9][0-9]{0,10}", re.ASCII)
 
 
@@ -60,6 +61,8 @@ class Signer:
         """Take an unencrypted RSA-2048 or EC P-256 key in PEM; raises InvalidRequest for anything else."""
         if hash_algorithm not in _HASHES:
             raise InvalidRequest(f"CloudFront knows the hashes {', '.join(_HASHES)}, not {hash_algorithm!r}")
+        if not _KEY_PAIR_ID.fullmatch(key_pair_id):
+            raise InvalidRequest("a key pair id is made of ASCII letters, digits, hyphens and underscores")
         self._key = _load_private_key(private_key_pem)
         self.key_pair_id = key_pair_id
         self.hash_algorithm = hash_algorithm
