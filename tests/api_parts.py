@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from localaws.config import Credentials
 from penstock.api.context import Context
@@ -19,6 +20,27 @@ API_KEY = "pk_of-the-tests"
 EVENT_TOKEN = "event-token-of-the-tests"
 CREDENTIALS = Credentials("AKIAOFTHETESTS", "secret-of-the-tests")
 CORS = {"AllowedOrigins": ["http://127.0.0.1:8080"], "AllowedMethods": ["PUT", "POST"], "AllowedHeaders": ["*"]}
+
+UGLY_NAMES = {
+    "spaces": "my holiday film.mp4",
+    "plus": "a+b+c.mp4",
+    "percent": "100%25 %2e%2e%2f.mp4",
+    "dots": "../../etc/passwd",
+    "only dots": "..",
+    "slash": "folder/film.mp4",
+    "backslash": "folder\\film.mp4",
+    "newline": "film\nX-Evil: 1.mp4",
+    "255 bytes of UTF-8": "影" * 83 + "ab.mp4",
+    "right to left": "فيلم العائلة.mp4",
+    "direction override": "film\u202e4pm.exe",
+    "emoji": "🎬🎬.mov",
+    "quotes": "a\"b'c`d.mp4",
+    "markup": "<script>alert(1)</script>.mp4",
+    "no extension": "film",
+    "hidden": ".mp4",
+    "long extension": "film." + "x" * 200,
+    "accents": "crème brûlée.mp4",
+}
 
 
 class Clock:
@@ -51,6 +73,7 @@ def until(happened: Callable[[], bool], within_s: float = 10) -> None:
 class Api:
     """The API as a server on a socket. `http` sends the API key."""
 
+    app: FastAPI
     context: Context
     url: str
     http: httpx.Client

@@ -87,11 +87,17 @@ def settings(tmp_path: Path, store: Config, signing_key: tuple[bytes, bytes]) ->
     )
 
 
+@pytest.fixture(scope="session")
+def account() -> boto3.Session:
+    """One for all tests: reading botocore's service models takes half a second."""
+    return boto3.Session(CREDENTIALS.access_key_id, CREDENTIALS.secret_access_key, region_name="us-east-1")
+
+
 @pytest.fixture
-def session(store: Config, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
+def session(account: boto3.Session, store: Config, monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.s3_url)
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.aws_url)  # nobody listens there
-    return boto3.Session(CREDENTIALS.access_key_id, CREDENTIALS.secret_access_key, region_name="us-east-1")
+    return account
 
 
 @pytest.fixture
@@ -108,7 +114,7 @@ def api(settings: Settings, session: boto3.Session, clock: Clock, tmp_path: Path
         httpx.Client(base_url=url, headers=headers) as http,
         Client(url, API_KEY, cache_dir=tmp_path / "cache", patience_s=5) as client,
     ):
-        yield Api(context, url, http, client)
+        yield Api(server.config.app, context, url, http, client)
     server.should_exit = True
     thread.join()
     listener.close()

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api_parts import UGLY_NAMES
 from penstock import settings as settings_module
 from penstock import upload
 from penstock.entries import Upload
@@ -21,26 +22,6 @@ from penstock.settings import Clients, Settings
 
 MIB = 2**20
 SETTINGS = Settings()
-UGLY_NAMES = {
-    "spaces": "my holiday film.mp4",
-    "plus": "a+b+c.mp4",
-    "percent": "100%25 %2e%2e%2f.mp4",
-    "dots": "../../etc/passwd",
-    "only dots": "..",
-    "slash": "folder/film.mp4",
-    "backslash": "folder\\film.mp4",
-    "newline": "film\nX-Evil: 1.mp4",
-    "255 bytes of UTF-8": "影" * 83 + "ab.mp4",
-    "right to left": "فيلم العائلة.mp4",
-    "direction override": "film\u202e4pm.exe",
-    "emoji": "🎬🎬.mov",
-    "quotes": "a\"b'c`d.mp4",
-    "markup": "<script>alert(1)</script>.mp4",
-    "no extension": "film",
-    "hidden": ".mp4",
-    "long extension": "film." + "x" * 200,
-    "accents": "crème brûlée.mp4",
-}
 
 
 @pytest.fixture
