@@ -74,8 +74,13 @@ def output_prefix(asset_id: str, settings_name: str) -> str:
 
 
 def is_settings_name(text: str) -> bool:
-    """Whether a settings name can be job metadata, part of an object key and part of an address."""
-    return len(text) <= 200 and _SETTINGS_NAME.fullmatch(text) is not None
+    """Whether a settings name can be job metadata, part of an object key and part of an address.
+
+    MediaConvert takes 256 characters; S3 servers that keep files take 255 bytes for each part of a key.
+    """
+    parts = text.split("/")
+    short = len(text) <= 256 and all(len(part.encode(errors="replace")) <= 240 for part in parts)
+    return short and _SETTINGS_NAME.fullmatch(text) is not None
 
 
 class Ledger:
