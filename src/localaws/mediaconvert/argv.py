@@ -231,9 +231,9 @@ def _h264(codec: request.H264) -> list[str]:
 
 
 def _x264(codec: request.H264, gop_frames: int) -> list[str]:
-    # Closed GOPs of one length in every rendition: scene cuts get I-frames, never key frames of their own.
-    options = [f"keyint={gop_frames}", f"min-keyint={gop_frames}", "open-gop=0"]
-    options.append("scenecut=40" if codec.scene_cut else "scenecut=0")
+    # Closed GOPs of one length in every rendition. x264 would give a scene cut a key frame of its own, at another place
+    # in each rendition, since it takes no min-keyint above half of keyint.
+    options = [f"keyint={gop_frames}", f"min-keyint={gop_frames}", "open-gop=0", "scenecut=0"]
     options.append(f"cabac={int(codec.cabac)}" if codec.profile != "baseline" else "cabac=0")
     if codec.rate_control == "CBR":
         options.append("nal-hrd=cbr")

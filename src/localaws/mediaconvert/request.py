@@ -47,7 +47,6 @@ class H264:
     b_reference: bool | None
     adaptive_b: bool
     references: int | None
-    scene_cut: bool
     cabac: bool
     slices: int | None
     adaptive_quantization: bool
@@ -310,7 +309,6 @@ def _h264(path: str, h264: Json) -> H264:
         b_reference=None if b_reference is None else b_reference == "ENABLED",
         adaptive_b=h264.get("DynamicSubGop", "ADAPTIVE") == "ADAPTIVE",
         references=h264.get("NumberReferenceFrames"),
-        scene_cut=h264.get("SceneChangeDetect", "ENABLED") != "DISABLED",
         cabac=h264.get("EntropyEncoding", "CABAC") == "CABAC",
         slices=h264.get("Slices"),
         adaptive_quantization=_adaptive_quantization(h264),

@@ -286,7 +286,7 @@ TABLE: Mapping[str, Mapping[str, Rule]] = {
         "RateControlMode": YES,
         "RepeatPps": only("DISABLED"),
         "ScanTypeConversionMode": ignored("output is progressive"),
-        "SceneChangeDetect": YES,
+        "SceneChangeDetect": ignored("key frames stay where the GOP has them, the same in every output"),
         "Slices": YES,
         "SlowPal": only("DISABLED"),
         "Softness": only(0),
