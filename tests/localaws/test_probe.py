@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -483,7 +484,7 @@ def test_result_is_of_mediaconverts_shape(media: Path, good: Path, name: str) ->
         written(media, "full.srt", "1\n00:00:00,000 --> 00:00:01,000\nhi\n")
         streams = ("-i", str(good), "-i", str(media / "full.srt"), "-map", "0", "-map", "1", "-c:v", "copy")
         ffmpeg(media / name, *streams, "-c:a", "pcm_s16le", "-c:s", "srt", "-metadata:s:a", "language=fra")
-    result = to_probe_result(probe(media / name), etag='"abc"', last_modified=1_700_000_000.0)
+    result = to_probe_result(probe(media / name), etag='"abc"', last_modified=datetime(2023, 11, 14, tzinfo=UTC))
     model = botocore.session.get_session().get_service_model("mediaconvert")
     check_shape(result, model.operation_model("Probe").output_shape.members["ProbeResults"].member)
     mapping = result["TrackMappings"][0]

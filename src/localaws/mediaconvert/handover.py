@@ -41,10 +41,7 @@ class Handover:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        modified = head.get("LastModified")
-        return to_probe_result(
-            probed, etag=head["ETag"].strip('"'), last_modified=modified.timestamp() if modified else None
-        )
+        return to_probe_result(probed, etag=head["ETag"].strip('"'), last_modified=head.get("LastModified"))
 
     def take(self, uri: str, etag: str, path: Path) -> bool:
         """Link a source that was probed to `path`. False when it is not here."""

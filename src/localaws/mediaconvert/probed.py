@@ -6,6 +6,7 @@ Never touches a file. Source: botocore's mediaconvert model, ProbeResult; codec 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final
 
@@ -146,8 +147,8 @@ _MATRIX: Final = {
 }  # fmt: skip
 
 
-def to_probe_result(probed: Probed, *, etag: str = "", last_modified: float | None = None) -> dict[str, Any]:
-    """Build botocore's ProbeResult. etag as S3 gives it, last_modified in epoch seconds; tracks count from 1."""
+def to_probe_result(probed: Probed, *, etag: str = "", last_modified: datetime | None = None) -> dict[str, Any]:
+    """Build botocore's ProbeResult. etag as S3 gives it, last_modified with time zone; tracks count from 1."""
     tracks = [_track(stream, probed) for stream in probed.streams if not _is_cover(stream)]
     for number, track in enumerate(tracks, start=1):
         track["Index"] = number
