@@ -216,3 +216,36 @@ def with_rule(config: Config, url: str, **pattern: Any) -> Config:
     """`config` with one more rule, named by its number, that sends what fits `pattern` to `url`."""
     rule = Rule(f"rule {len(config.rules)}", pattern or {"source": [{"exists": True}]}, Target(url))
     return replace(config, rules=(*config.rules, rule))
+
+
+@pytest.fixture
+def listener_of() -> Iterator[Callable[..., Listener]]:
+    """Starts one more listener, on a port of choice."""
+    with contextlib.ExitStack() as stack:
+        yield lambda port=0: stack.enter_context(listening(port))
+
+
+@pytest.fixture
+def free_port() -> int:
+    return objectstore.free_ports(1)[0]
+
+
+@pytest.fixture
+def started_s3() -> Iterator[Callable[[Config], tuple[subprocess.Popen[bytes], objectstore.Server]]]:
+    """Starts S3 servers that end with the test."""
+    running: list[tuple[subprocess.Popen[bytes], objectstore.Server]] = []
+
+    def start(config: Config) -> tuple[subprocess.Popen[bytes], objectstore.Server]:
+        running.append(start_s3(config))
+        return running[-1]
+
+    yield start
+    for process, server in running:
+        process.kill()
+        process.wait(10)
+        objectstore.clean_up(server)
+
+
+@pytest.fixture
+def started_endpoint() -> Callable[[Config], contextlib.AbstractContextManager[subprocess.Popen[bytes]]]:
+    return endpoint_process
