@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from arrows_that_die import Died, DyingClient, dying
 from aws_stand import MEDIA, SOURCE, Stand
 from localaws.wire import ServiceError
 from penstock import ledger, watchfolder
@@ -252,7 +253,7 @@ def test_settings_added_later_convert_nothing_again(stand: Stand) -> None:
 def test_a_settings_file_removed_before_its_job_fails_alone(stand: Stand) -> None:
     put_settings(stand, "gone", job_settings())
     put_settings(stand, "there", job_settings())
-    stand.mediaconvert.fails["create_job"] = ServiceError("TooManyRequestsException", "slow down")
+    stand.mediaconvert.fails["create_job"] = ServiceError("ServiceUnavailableException", "not now")
     with pytest.raises(Unavailable):
         arrived(stand)
     stand.mediaconvert.fails.clear()
@@ -310,39 +311,6 @@ def test_an_upstream_failure_is_raised_after_the_others_were_begun(stand: Stand)
     stand.mediaconvert.fails.clear()
     assert len(arrived(stand)) == 2
     assert stand.told("Asset Failed") == []
-
-
-class Died(BaseException):
-    """The process is gone: nothing after it runs."""
-
-
-class DyingClient:
-    """Passes calls on to a real client until the process dies, just before or just after a call."""
-
-    def __init__(self, client: Any, clock: itertools.count[int], dies_at: int) -> None:
-        self._client, self._clock, self._dies_at = client, clock, dies_at
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        if name == "get_paginator":
-            return method
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._tick()
-            answer = method(*args, **kwargs)
-            self._tick()
-            return answer
-
-        return call
-
-    def _tick(self) -> None:
-        if next(self._clock) == self._dies_at:
-            raise Died
-
-
-def dying(clients: Clients, at: int) -> Clients:
-    clock = itertools.count()
-    return replace(clients, **{name: DyingClient(client, clock, at) for name, client in vars(clients).items()})
 
 
 @pytest.mark.parametrize("with_files", [False, True])
