@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from localaws.edge.answers import CrossOrigin, refuse
+from localaws.edge.answers import COMMON, CrossOrigin, refuse
 from localaws.edge.authorize import Authorizer
 from localaws.edge.media import Media
 from localaws.edge.origins import OriginFailed
@@ -96,6 +96,9 @@ class Edge:
         if host is None or not is_clean(request.path):
             return refuse(protocol, 403, request.method, cors), "a host or path that is not taken"
         route = next((route for route in self._routes if route.matches(request.path)), None)
+        if route is None and request.path == "/healthz":
+            protocol.response_str(200, [*COMMON, ("cache-control", "no-store")], "")
+            return 200, ""
         if route is None or route.serves is None:
             return refuse(protocol, 403, request.method, cors), "no behavior lets this in"
         if isinstance(route.serves, Media) and request.method == "OPTIONS":

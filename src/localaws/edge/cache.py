@@ -38,6 +38,8 @@ class Stored:
     etag: str
     modified: datetime | None
     content: bytes | None = field(default=None, repr=False)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    """Whoever serves the object keeps here what it says of it."""
     fresh_until: float = 0.0
     used_at: float = 0.0
 

@@ -50,7 +50,8 @@ class Media:
         stored = None if is_folder else self._cache.fresh(object_key) or await self._cache.get(object_key)
         if stored is None:
             return refuse(protocol, 403, method, cors)
-        headers = [*_headers(object_key, stored), *cors]
+        stored.headers = stored.headers or _headers(object_key, stored)
+        headers = [*stored.headers, *cors]
         if status := precondition(header, etag=stored.etag, modified=stored.modified):
             protocol.response_empty(status, headers)
             return status

@@ -19,6 +19,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\ufffd]")
 # RFC 3986: what a path may hold as it is. Signers disagree on the second half, see `spellings`.
 _UNRESERVED = "/-._~"
 _PCHAR = _UNRESERVED + "!$&'()*+,;=:@"
+_NOTHING_TO_ENCODE = re.compile(r"[A-Za-z0-9/._~-]*", re.ASCII)
 
 
 def is_clean(path: str) -> bool:
@@ -40,6 +41,8 @@ def spellings(path: str) -> tuple[str, ...]:
 
     URL libraries either leave RFC 3986's sub-delimiters alone or encode them; both name the same object.
     """
+    if _NOTHING_TO_ENCODE.fullmatch(path):
+        return (path,)
     browser, strict = quote(path, safe=_PCHAR), quote(path, safe=_UNRESERVED)
     return (browser,) if browser == strict else (browser, strict)
 

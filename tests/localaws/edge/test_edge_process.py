@@ -54,6 +54,11 @@ def test_it_is_one_process(start_edge: Any) -> None:
     assert psutil.Process(start_edge().process.pid).children(recursive=True) == []
 
 
+def test_it_tells_of_itself_where_no_behavior_does(start_edge: Any) -> None:
+    assert start_edge(behaviors=[{"path": "/x/*", "deny": True}]).request("/healthz").status == 200
+    assert start_edge(behaviors=[{"path": "*", "deny": True}]).request("/healthz").status == 403
+
+
 def test_it_listens_on_the_loopback_alone(start_edge: Any) -> None:
     import psutil
 

@@ -221,12 +221,11 @@ def test_a_large_answer_is_whole_and_leaves_nothing_behind(edge: Any) -> None:
 
 def test_bodies_are_capped_with_and_without_a_length(edge: Any, origin: Any) -> None:
     assert echoed(edge.request("/v1/x", "POST", body=b"x" * 10 * 2**20))["size"] == 10 * 2**20
-    before = len(origin.seen)
-    head = "POST /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    head = "POST /v1/capped HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
     status, answer = edge.raw(f"{head}Content-Length: {10 * 2**20 + 1}\r\n\r\n".encode())
     assert status == 413
     assert b"request_too_large" in answer
-    assert len(origin.seen) == before
+    assert "/v1/capped" not in [seen.target for seen in origin.seen]
     chunks = b"".join(b"100000\r\n" + b"x" * 2**20 + b"\r\n" for _ in range(11)) + b"0\r\n\r\n"
     assert edge.raw(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks)[0] in {413, 0}
 
@@ -237,7 +236,6 @@ def test_a_chunked_body_arrives(edge: Any) -> None:
 
 
 def test_a_request_cannot_be_smuggled(edge: Any, origin: Any) -> None:
-    before = len(origin.seen)
     for smuggling in (
         b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /stolen HTTP/1.1\r\nHost: a\r\n\r\n",
         b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcdGET /stolen HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -246,14 +244,13 @@ def test_a_request_cannot_be_smuggled(edge: Any, origin: Any) -> None:
         b"X: a\nGET /stolen HTTP/1.1\r\n\r\n",
     ):
         edge.raw(b"POST /v1/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + smuggling)
-    assert "/stolen" not in [seen.target for seen in origin.seen[before:]]
+    assert "/stolen" not in [seen.target for seen in origin.seen]
 
 
 def test_too_many_headers_are_refused(edge: Any, origin: Any) -> None:
-    before = len(origin.seen)
-    answer = edge.request("/v1/x", headers={"Cookie": "a=" + "x" * 65536})
+    answer = edge.request("/v1/heavy", headers={"Cookie": "a=" + "x" * 65536})
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (431, "headers_too_large")
-    assert len(origin.seen) == before
+    assert "/v1/heavy" not in [seen.target for seen in origin.seen]
 
 
 @pytest.mark.parametrize(
@@ -270,9 +267,8 @@ def test_too_many_headers_are_refused(edge: Any, origin: Any) -> None:
     ],
 )
 def test_what_is_denied_stays_denied_however_it_is_spelled(edge: Any, origin: Any, target: str) -> None:
-    before = len(origin.seen)
     assert edge.request(target, "POST").status == 403
-    assert len(origin.seen) == before
+    assert not [seen.target for seen in origin.seen if "internal" in seen.target]
 
 
 def test_bytes_that_are_not_ascii_reach_the_origin_encoded(edge: Any, origin: Any) -> None:
@@ -285,9 +281,8 @@ def test_an_odd_path_reaches_the_origin_encoded(edge: Any) -> None:
 
 
 def test_a_signed_behavior_of_a_server_strips_the_signature(edge: Any, origin: Any) -> None:
-    before = len(origin.seen)
     assert edge.request("/signed-api/x").status == 403
-    assert len(origin.seen) == before
+    assert "/signed-api/x" not in [seen.target for seen in origin.seen]
     signed = edge.signer().url(f"{edge.url}/signed-api/x?a=1", int(time.time()) + 60)
     assert echoed(edge.request(signed.removeprefix(edge.url)))["target"] == "/signed-api/x?a=1"
     seen = echoed(edge.request("/signed-api/x?b=2", headers=edge.cookie("/signed-api/*")))
