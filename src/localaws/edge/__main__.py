@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -27,7 +28,7 @@ from granian.server.embed import Server
 from localaws import config as configuration
 from localaws.edge.app import Edge, Route
 from localaws.edge.authorize import Authorizer
-from localaws.edge.cache import FRESH_S, GRACE_S, MAX_BYTES, Cache
+from localaws.edge.cache import FRESH_S, GRACE_S, Cache
 from localaws.edge.media import Media
 from localaws.edge.origins import BucketOrigin, HttpClient, Timeouts
 from localaws.edge.proxy import Proxy
@@ -45,9 +46,9 @@ MAX_PROXIED_CONNECTIONS = 512
 
 @dataclass(frozen=True)
 class Limits:
-    """What nobody has had to configure yet. cache_bytes: on disk, per bucket; the seconds are those of Cache."""
+    """What nobody has had to configure yet; bytes and seconds of the cache are those of Cache, for each bucket."""
 
-    cache_bytes: int = MAX_BYTES
+    cache_bytes: int | None = None
     fresh_s: float = FRESH_S
     grace_s: float = GRACE_S
     s3_timeouts: Timeouts = field(default_factory=lambda: Timeouts(silence_s=15.0))
@@ -133,6 +134,7 @@ def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int
     log_level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=log_level, stream=sys.stderr, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    _allow_many_connections()
     try:
         config = configuration.load(options.config)
         with _lock(config.state_dir / "edge.lock"):
@@ -144,6 +146,13 @@ def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int
         print(f"edge: {exc}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Each viewer takes a file descriptor, each of their requests two more; shells give 1024 unless asked."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if most == resource.RLIM_INFINITY else min(65536, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _refuse_taken(port: int) -> None:

@@ -52,15 +52,17 @@ class Cache:
         origin: BucketOrigin,
         folder: Path,
         *,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int | None = None,
         fresh_s: float = FRESH_S,
         grace_s: float = GRACE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """folder: emptied now, and the cache's alone. clock: seconds, never going back."""
+        """folder: emptied now, and the cache's alone. clock: seconds, never going back.
+
+        max_bytes: None takes MAX_BYTES, or a quarter of the free space where that is less.
+        """
         self._origin = origin
         self._folder = folder
-        self._max_bytes = max_bytes
         self._fresh_s = fresh_s
         self._grace_s = grace_s
         self._clock = clock
@@ -73,6 +75,7 @@ class Cache:
         self._timer: asyncio.TimerHandle | None = None
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
+        self._max_bytes = max_bytes or min(MAX_BYTES, shutil.disk_usage(folder).free // 4)
 
     def fresh(self, object_key: str) -> Stored | None:
         """Look up an object that may be served as it is; the file of what is returned stays for `grace_s`."""

@@ -165,19 +165,23 @@ def _body(protocol: Any, headers: Headers) -> AsyncIterator[bytes] | None:
 
 
 async def _chunks(protocol: Any) -> AsyncIterator[bytes]:
-    total_bytes = 0
+    """The request's body. Granian ends it with one empty piece, and puts another before that when it broke off."""
+    total_bytes = empty_pieces = 0
     pieces = aiter(protocol)
     while True:
         try:
             async with asyncio.timeout(BODY_SILENCE_S):
                 piece = await anext(pieces)
         except StopAsyncIteration:
+            if empty_pieces > 1:
+                raise ViewerGone from None
             return
         except TimeoutError as exc:
             raise BodyRefused(408) from exc
         total_bytes += len(piece)
         if total_bytes > MAX_BODY_BYTES:
             raise BodyRefused(413)
+        empty_pieces += not piece
         if piece:
             yield piece
 

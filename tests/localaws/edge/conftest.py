@@ -282,21 +282,32 @@ def start_origin() -> Iterator[StartOrigin]:
             disable_nagle_algorithm = True
 
             def _handle(self) -> None:
-                seen = Seen(self.command, self.path, {n.lower(): v for n, v in self.headers.items()}, self._body())
-                origin.seen.append(seen)
                 try:
+                    body = self._body()
+                    seen = Seen(self.command, self.path, {n.lower(): v for n, v in self.headers.items()}, body)
+                    origin.seen.append(seen)
                     origin.answer(self, seen)
                 except ConnectionError:
                     self.close_connection = True
 
             def _body(self) -> bytes:
                 if self.headers.get("transfer-encoding") != "chunked":
-                    return self.rfile.read(int(self.headers.get("content-length", 0)))
+                    return self._read(int(self.headers.get("content-length", 0)))
                 body = b""
-                while size := int(self.rfile.readline() or b"0", 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
+                while size := int(self._line(), 16):
+                    body += self._read(size)
+                    self._line()
+                self._line()
+                return body
+
+            def _line(self) -> bytes:
+                if not (line := self.rfile.readline()):
+                    raise ConnectionError("cut off")
+                return line
+
+            def _read(self, length: int) -> bytes:
+                if len(body := self.rfile.read(length)) < length:
+                    raise ConnectionError("cut off")
                 return body
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _handle

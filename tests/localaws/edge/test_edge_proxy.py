@@ -235,6 +235,19 @@ def test_a_chunked_body_arrives(edge: Any) -> None:
     assert seen["size"] == 7
 
 
+@pytest.mark.parametrize(
+    "framing", ["Content-Length: 100\r\n\r\nabcde", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"]
+)
+def test_a_body_that_breaks_off_never_looks_complete(edge: Any, origin: Any, framing: str) -> None:
+    for number in range(20):
+        with socket.create_connection(("127.0.0.1", edge.port)) as connection:
+            connection.sendall(f"POST /v1/cut HTTP/1.1\r\nHost: a\r\n{framing}".encode())
+            if number % 2:
+                time.sleep(0.01)  # so that the origin has seen its beginning
+    assert edge.request("/v1/after").status == 200
+    assert "/v1/cut" not in [seen.target for seen in origin.seen]
+
+
 def test_a_request_cannot_be_smuggled(edge: Any, origin: Any) -> None:
     for smuggling in (
         b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /stolen HTTP/1.1\r\nHost: a\r\n\r\n",
