@@ -26,7 +26,7 @@ def h264(**members: Any) -> Json:
 
 def video(modifier: str, *, container: str = "CMFC", codec: Json | None = None, **description: Any) -> Json:
     return {
-        "NameModifier": modifier,
+        **({"NameModifier": modifier} if modifier else {}),
         "ContainerSettings": {"Container": container},
         "VideoDescription": {**description, "CodecSettings": codec or h264()},
     }

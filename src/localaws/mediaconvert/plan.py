@@ -331,7 +331,7 @@ def _lengths(path: str, packaging: Packaging, picture: Picture, gop: Gop) -> tup
     rate = picture.frame_rate
     nominal_gop_s = Fraction(gop.frames, _nominal(rate))
     fragments = packaging.fragment_s / nominal_gop_s
-    if gop.boundary_s is None and fragments.denominator != 1:
+    if fragments.denominator != 1:
         raise JobError(
             SETTINGS,
             f"{path}: fragmentLength must be a whole multiple of the GOP; it is {packaging.fragment_s} s and the GOP "
