@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -44,8 +45,8 @@ class Client:
         self, url: str, api_key: str, *, cache_dir: Path | None = None, patience_s: float = PATIENCE_S
     ) -> None:
         """`url` is the address of the edge. `cache_dir` remembers unfinished uploads; default ~/.cache/penstock."""
-        if not url.startswith(("http://", "https://")):
-            raise InvalidRequest(f"the address of penstock begins with http:// or https://, got {url[:64]!r}")
+        if not _is_address(url):
+            raise InvalidRequest(f"the address of penstock is like http://host:8080 or https://host, got {url[:64]!r}")
         self.url = url.rstrip("/")
         self.cache_dir = cache_dir or Path.home() / ".cache" / "penstock"
         self._patience_s = patience_s
@@ -213,6 +214,14 @@ class Client:
 
     def _no_answer(self, exc: httpx.TransportError) -> Unavailable:
         return Unavailable(f"no answer from {self.url} ({type(exc).__name__}); is `penstock up` running?")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def error_of(response: httpx.Response) -> PenstockError:
