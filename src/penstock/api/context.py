@@ -11,6 +11,7 @@ import boto3
 
 from penstock import settings as settings_module
 from penstock.api.changes import Changes
+from penstock.api.readiness import Readiness
 from penstock.catalogue import Catalogue, utc_now
 from penstock.database import Database
 from penstock.errors import Unavailable
@@ -29,6 +30,7 @@ class Context:
     playback: Playback
     keys: KeyProvider
     changes: Changes
+    readiness: Readiness
     event_token: str = field(repr=False)
     aws_secrets: Mapping[str, str] = field(repr=False)
     """Secret access keys by access key id: whose signatures the key provider accepts."""
@@ -43,6 +45,7 @@ def build(
     Raises Unavailable naming a secret file that cannot be read, or when the database does not answer.
     """
     session = session or boto3.Session()
+    clients = settings_module.clients(session)
     changes = Changes()
     database = Database(settings.database_address)
     database.migrate()
@@ -53,12 +56,13 @@ def build(
     token_file = settings.event_token_file
     return Context(
         settings=settings,
-        clients=settings_module.clients(session),
+        clients=clients,
         database=database,
         catalogue=catalogue,
         playback=Playback(settings, signer, token_key, now=lambda: clock().timestamp()),
         keys=KeyProvider(_read(settings.secrets_dir / "master.key")),
         changes=changes,
+        readiness=Readiness(clients.s3, (settings.source_bucket, settings.media_bucket)),
         event_token=_read_text(token_file) if token_file else "",
         aws_secrets=_aws_secrets(session),
         clock=clock,

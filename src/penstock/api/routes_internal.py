@@ -20,9 +20,10 @@ router = APIRouter()
 SPEKE_HEADERS = {"X-Speke-Version": "2.0"}
 
 
-@router.get("/healthz", tags=["Service"], summary="Whether the API and its database answer")
+@router.get("/healthz", tags=["Service"], summary="Whether the API, its database and the buckets answer")
 def healthz(context: Ctx) -> dict[str, str]:
     context.catalogue.versions([])
+    context.readiness.check()
     return {"status": "ok"}
 
 
