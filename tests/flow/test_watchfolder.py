@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ def drop(stack: RunningStack, file: Path, name: str) -> None:
 
 def asset_titled(stack: RunningStack, title: str, within_s: float = 30) -> dict[str, Any]:
     """The asset that a dropped file became."""
-    import time
-
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         for asset in stack.client.assets():
@@ -39,6 +38,17 @@ def jobs_of(stack: RunningStack, asset_id: str) -> list[dict[str, Any]]:
     pages = stack.aws("mediaconvert").get_paginator("list_jobs").paginate()
     jobs = [job for page in pages for job in page["Jobs"]]
     return [job for job in jobs if job["UserMetadata"].get("assetId") == asset_id]
+
+
+def wait_for_all_jobs(stack: RunningStack, asset_id: str, within_s: float = 60) -> dict[str, Any]:
+    """The asset once none of its jobs is under way; it is published as soon as the first one is."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        asset = stack.wait_for(asset_id)
+        if {job["state"] for job in asset["jobs"]} <= {"published", "failed"}:
+            return asset
+        time.sleep(0.1)
+    raise AssertionError(f"jobs still under way after {within_s} s: {asset['jobs']}")
 
 
 def test_dropped_file_with_an_ugly_name_becomes_one_published_asset(stack: RunningStack, film: Path) -> None:
@@ -95,7 +105,7 @@ def test_each_good_settings_file_gives_one_job_and_a_bad_one_fails_alone(stack: 
     try:
         drop(stack, film, "with own settings.mp4")
         asset = asset_titled(stack, "with own settings.mp4")
-        done = stack.wait_for(asset["id"])
+        done = wait_for_all_jobs(stack, asset["id"])
         assert done["state"] == "published"
         assert sorted(job["UserMetadata"]["settings"] for job in jobs_of(stack, asset["id"])) == [
             "more/exported",
