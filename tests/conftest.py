@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples are timed by the wall clock, and a busy machine is no fault of the code.
+settings.register_profile("penstock", deadline=None)
+settings.load_profile("penstock")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -76,18 +76,19 @@ def sweep(clients: Clients, settings: Settings) -> list[str]:
     One job that cannot be looked at now does not keep the others waiting: the first such error is raised at the end.
     """
     book = Ledger(clients, settings)
-    ended = {key.removeprefix(ledger.PUBLISHED) for key in book.keys(ledger.PUBLISHED)}
+    ended = {key.removeprefix(ledger.PUBLISHED).removesuffix(".json") for key in book.keys(ledger.PUBLISHED)}
     begun: list[tuple[str, str]] = []
     for key in book.keys(ledger.INGEST):
         asset_id, _, name = key.removeprefix(ledger.INGEST).partition("/")
         if name.endswith("~failed"):
-            ended.add(f"{asset_id}/{name.removesuffix('~failed')}.json")
+            ended.add(f"{asset_id}/{name.removesuffix('~failed')}")
         elif name.endswith(".json"):
             begun.append((asset_id, name.removesuffix(".json")))
     job_ids: list[str] = []
     problems: list[PenstockError] = []
     for asset_id, name in begun:
-        if f"{asset_id}/{name}.json" in ended:
+        # A failure without a settings name is that of the whole asset.
+        if not ended.isdisjoint((f"{asset_id}/{name}", f"{asset_id}/")):
             continue
         try:
             marker = book.read(ledger.marker_key(asset_id, name))

@@ -7,6 +7,7 @@ from botocore.validate import ParamValidator
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from localaws.mediaconvert import request, settings_table
 from penstock import ladder
 from penstock.errors import SourceRejected
 from penstock.ladder import SourceProperties
@@ -220,7 +221,7 @@ def test_no_ladder_upscales_distorts_or_leaves_what_mediaconvert_takes(result):
 
 
 @given(probes)
-def test_every_ladder_is_a_create_job_that_botocore_accepts(result):
+def test_every_ladder_is_a_create_job_that_botocore_and_localaws_accept(result):
     try:
         job = settings(ladder.source_properties(result))
     except SourceRejected:
@@ -228,6 +229,8 @@ def test_every_ladder_is_a_create_job_that_botocore_accepts(result):
     shape = botocore.session.get_session().get_service_model("mediaconvert").operation_model("CreateJob").input_shape
     report = ParamValidator().validate({"Role": "arn:aws:iam::1:role/r", "Settings": job}, shape)
     assert not report.has_errors(), report.generate_report()
+    settings_table.check({"Settings": job})
+    request.read(job)
     modifiers = [output["NameModifier"] for output in job["OutputGroups"][0]["Outputs"]]
     assert len(set(modifiers)) == len(modifiers)
     group = job["OutputGroups"][0]["OutputGroupSettings"]["CmafGroupSettings"]
