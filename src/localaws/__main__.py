@@ -15,14 +15,14 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 
 from localaws import config as configuration
-from localaws import objectstore
+from localaws import objectstore, orphans
 from localaws.config import HOST, Config, Credentials, Ports
 from localaws.mediaconvert import jail
 from localaws.private_files import secret_file, write_private
@@ -33,10 +33,20 @@ PORT_OPTIONS = {"edge": "--port", "aws": "--aws-port", "s3": "--s3-port"}
 
 
 def main(arguments: list[str] | None = None) -> int:
+    os.umask(0o077)  # what a stack writes is its owner's business
     try:
         config = _read_arguments(arguments)
-        with _lock(config.data_dir):
-            return asyncio.run(_run(_settle(config)))
+        with _lock(config.data_dir) as lock:
+            # A supervisor that was killed may have left some of its stack, and that its ports.
+            if not orphans.kill(config.data_dir):
+                raise Conflict(f"processes of an earlier stack on {config.data_dir} do not end")
+            guard = orphans.Guard(config.data_dir, lock)
+            try:
+                return asyncio.run(_run(_settle(config), guard))
+            finally:
+                guard.dismiss()
+    except KeyboardInterrupt:
+        return 130
     except (InvalidRequest, Conflict) as exc:
         return _say_no(exc, 2)
     except PenstockError as exc:
@@ -75,8 +85,8 @@ def _alone(data_dir: Path, ports: Ports) -> Config:
 
 
 @contextlib.contextmanager
-def _lock(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder for this process. Raises Conflict naming the process that has it."""
+def _lock(data_dir: Path) -> Iterator[int]:
+    """Hold the data folder for this process; yields the descriptor. Raises Conflict naming the process that has it."""
     data_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     with os.fdopen(descriptor, "r+") as file:
@@ -87,7 +97,7 @@ def _lock(data_dir: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        yield descriptor
 
 
 def _settle(config: Config) -> Config:
@@ -104,7 +114,7 @@ def _settle(config: Config) -> Config:
     return settled
 
 
-async def _run(config: Config) -> int:
+async def _run(config: Config, guard: orphans.Guard) -> int:
     began = time.monotonic()
     stages = _stages(config)
     told = [part for stage in stages for part in stage]
@@ -125,7 +135,7 @@ async def _run(config: Config) -> int:
     _print(f"Starting on {config.data_dir}")
     if not (walls := jail.available()).jailed:
         _print(f"  No jail around ffmpeg: {walls.reason}")
-    await Supervisor(ready, restarted).run(stages, all_ready)
+    await Supervisor(ready, restarted, guard).run(stages, all_ready)
     _print("Ended.")
     return 0
 
@@ -136,23 +146,45 @@ def _print(line: str) -> None:
 
 def _stages(config: Config) -> list[list[Part]]:
     server = objectstore.prepare(config)
-    log = config.logs_dir
     s3 = Part(
         "s3",
         server.argv,
-        log / "s3.log",
-        env=server.env,
+        config.logs_dir / "s3.log",
+        env={**server.env, **orphans.mark(config.data_dir, "s3")},
         cwd=server.cwd,
         ready=lambda: objectstore.ready(server),
         on_return=lambda: _tell_of_return(config),
+        on_end=lambda: objectstore.clean_up(server),
+        # It hangs when it is asked to end, and is made to be killed.
+        grace_s=1,
+        ends_last=True,
     )
-    rest = [_own_part(config, "aws", "localaws.endpoint", config.aws_url)]
+    parts = [s3, _own_part(config, "aws", "localaws.endpoint", config.aws_url)]
     if config.edge:
-        rest.append(_own_part(config, "edge", "localaws.edge", f"http://{HOST}:{config.ports.edge}"))
-    services = [
-        Part(s.name, s.argv, log / f"{s.name}.log", env=s.env, ready=_answers(s.ready)) for s in config.services
-    ]
-    return [[s3, *rest, *services]]
+        parts.append(_own_part(config, "edge", "localaws.edge", f"http://{HOST}:{config.ports.edge}"))
+    parts += [_part(config, s.name, s.argv, s.env, s.ready) for s in config.services]
+    return [parts]
+
+
+def _own_part(config: Config, name: str, module: str, url: str) -> Part:
+    argv = [sys.executable, "-m", module, "--config", str(config.data_dir / "stack.json")]
+    return _part(config, name, argv, {}, f"{url}/healthz")
+
+
+def _part(config: Config, name: str, argv: Sequence[str], env: Mapping[str, str], ready: str | None) -> Part:
+    return Part(
+        name,
+        argv,
+        config.logs_dir / f"{name}.log",
+        env={**os.environ, **env, **orphans.mark(config.data_dir, name)},
+        ready=_answers(ready),
+        on_end=lambda: _end_orphans(config, name),
+    )
+
+
+def _end_orphans(config: Config, name: str) -> None:
+    """What a part started outside its process group ends with it: ffmpeg, workers."""
+    orphans.kill(config.data_dir, name)
 
 
 def _tell_of_return(config: Config) -> None:
@@ -165,11 +197,6 @@ def _tell_of_return(config: Config) -> None:
             timeout=30,
             trust_env=False,
         )
-
-
-def _own_part(config: Config, name: str, module: str, url: str) -> Part:
-    argv = [sys.executable, "-m", module, "--config", str(config.data_dir / "stack.json")]
-    return Part(name, argv, config.logs_dir / f"{name}.log", ready=_answers(f"{url}/healthz"))
 
 
 def _answers(url: str | None) -> Callable[[], bool]:

@@ -1,7 +1,7 @@
 """Keeps the processes of one stack alive, and ends all of them when it ends, however it ends.
 
 Knows processes and readiness; what they are is the composition's business (`__main__`). A child that dies is started
-again; a supervisor that is killed takes its children with it (Linux: PR_SET_PDEATHSIG).
+again; a supervisor that is killed takes its children with it (Linux: PR_SET_PDEATHSIG, and `orphans`).
 """
 
 from __future__ import annotations
@@ -10,21 +10,25 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from localaws.orphans import Guard
 from penstock.errors import Unavailable
 
-GRACE_S = 5.0
+GRACE_S = 4.0
 """How long a part may take to end by itself before it is killed."""
 START_S = 60.0
 RESTART_FIRST_S, RESTART_MOST_S = 0.2, 5.0
 POLL_S = 0.05
 LOG_BYTES = 8 * 2**20
+LOOK_AT_LOGS_S = 30.0
 LOG_LINES_SHOWN = 12
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -39,21 +43,29 @@ class Part:
     argv: Sequence[str]
     log: Path
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Put over the supervisor's own environment."""
+    """Its whole environment."""
     cwd: Path | None = None
     ready: Callable[[], bool] = lambda: True
     """Asked in a thread until it says yes."""
     on_return: Callable[[], None] | None = None
     """Called in a thread when the part is ready again after it had died."""
+    on_end: Callable[[], None] | None = None
+    """Called in a thread when the part's process group has ended, each time."""
+    grace_s: float = GRACE_S
+    ends_last: bool = False
+    """Others need it until they have ended themselves."""
 
 
 class Supervisor:
     """Runs parts until it is told to stop."""
 
-    def __init__(self, on_ready: Callable[[Part], None], on_restart: Callable[[Part, int], None]) -> None:
+    def __init__(
+        self, on_ready: Callable[[Part], None], on_restart: Callable[[Part, int], None], guard: Guard | None = None
+    ) -> None:
         self._on_ready = on_ready
         self._on_restart = on_restart
-        self._processes: dict[str, Process] = {}
+        self._guard = guard
+        self._processes: dict[str, tuple[Part, Process]] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -63,9 +75,10 @@ class Supervisor:
         Raises Unavailable, with the end of its log, when a part ends or does not become ready during the start.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
         stopped = asyncio.ensure_future(self._stopping.wait())
+        self._keepers.append(asyncio.create_task(self._bound_logs()))
         try:
             for stage in stages:
                 starting = asyncio.gather(*(self._start(part) for part in stage))
@@ -90,21 +103,31 @@ class Supervisor:
 
     async def _spawn(self, part: Part) -> Process:
         part.log.parent.mkdir(parents=True, exist_ok=True)
-        _rotate(part.log)
         with part.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *part.argv,
-                env={**os.environ, **part.env},
+                env=part.env,
                 cwd=part.cwd,
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
                 # A group of its own: Ctrl-C of the terminal reaches the supervisor alone, which then ends all in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent if _LIBC else None,
+                umask=0o077,
+                preexec_fn=partial(_die_with_parent, os.getpid()) if _LIBC else None,
             )
-        self._processes[part.name] = process
+        self._processes[part.name] = part, process
+        if self._guard:
+            self._guard.tell(process.pid, alive=True)
         return process
+
+    async def _ended(self, part: Part, process: Process) -> None:
+        """See to what a part that ended left behind."""
+        _kill_group(process.pid)
+        if self._guard:
+            self._guard.tell(process.pid, alive=False)
+        if part.on_end:
+            await asyncio.to_thread(part.on_end)
 
     async def _until_ready(self, part: Part, process: Process) -> None:
         deadline = asyncio.get_running_loop().time() + START_S
@@ -123,7 +146,7 @@ class Supervisor:
             born = loop.time()
             status = await process.wait()
             self._on_restart(part, status)
-            _kill_group(process.pid)  # what it left behind
+            await self._ended(part, process)
             pause_s = RESTART_FIRST_S if loop.time() - born > 2 * RESTART_MOST_S else min(2 * pause_s, RESTART_MOST_S)
             await asyncio.sleep(pause_s)
             process = await self._spawn(part)
@@ -132,25 +155,30 @@ class Supervisor:
                     await self._until_ready(part, process)
                     await asyncio.to_thread(part.on_return)
 
+    async def _bound_logs(self) -> None:
+        while True:
+            for part, _ in self._processes.values():
+                await asyncio.to_thread(_rotate, part.log)
+            await asyncio.sleep(LOOK_AT_LOGS_S)
+
     async def _end_all(self) -> None:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        # The last started first: nobody loses the part it depends on while it still works.
-        for process in reversed(self._processes.values()):
-            await _end(process)
+        for last in (False, True):
+            ending = [self._end(*pair) for pair in self._processes.values() if pair[0].ends_last is last]
+            await asyncio.gather(*ending)
 
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), GRACE_S)
-        except TimeoutError:
-            _kill_group(process.pid)
-            await process.wait()
-    _kill_group(process.pid)
+    async def _end(self, part: Part, process: Process) -> None:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), part.grace_s)
+            except TimeoutError:
+                _kill_group(process.pid)
+                await process.wait()
+        await self._ended(part, process)
 
 
 def _kill_group(pid: int) -> None:
@@ -159,17 +187,20 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Runs in the child before exec."""
     assert _LIBC is not None
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before this was asked for
+        os._exit(1)
 
 
 def _rotate(log: Path) -> None:
-    """Keep one older log, so that a part that restarts for ever does not fill the disk."""
-    with contextlib.suppress(FileNotFoundError):
+    """Keep one older log and begin anew; the process goes on appending to the same file."""
+    with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_BYTES:
-            log.replace(log.with_suffix(".old.log"))
+            shutil.copyfile(log, log.with_suffix(".old.log"))
+            os.truncate(log, 0)
 
 
 def tail(log: Path) -> str:
