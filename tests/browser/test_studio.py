@@ -44,6 +44,13 @@ def _asset_ids(stack: RunningStack, title: str) -> list[str]:
     return [asset["id"] for asset in assets if asset["title"] == title]
 
 
+LAST_PART = re.compile("partNumber=3")
+
+
+def _hold(route: Route) -> None:
+    """Leave a request without an answer, as a line that has gone dead does."""
+
+
 def _is_part(request: Request) -> bool:
     return request.method == "PUT" and "partNumber=" in request.url
 
@@ -136,13 +143,12 @@ def test_large_film_goes_up_in_parts_and_an_interrupted_part_is_sent_again(
 
 
 def test_upload_is_paused_and_resumed(stack: RunningStack, studio: Page, large_film: Path, tmp_path: Path) -> None:
-    held: list[Route] = []
-    studio.route(re.compile("partNumber=3"), held.append)
+    studio.route(LAST_PART, _hold)
     _choose(studio, _named(large_film, tmp_path, "paused.mp4"))
     expect(studio.get_by_text(re.compile("of 18 MB"))).to_be_visible()
     studio.get_by_role("button", name="Pause paused.mp4").click()
     expect(studio.get_by_text(re.compile("^Paused at"))).to_be_visible()
-    studio.unroute(re.compile("partNumber=3"))
+    studio.unroute(LAST_PART)
     studio.get_by_role("button", name="Resume paused.mp4").click()
     expect(_row(studio, "paused.mp4")).to_be_visible(timeout=60_000)
     (asset_id,) = _asset_ids(stack, "paused.mp4")
@@ -153,15 +159,14 @@ def test_upload_goes_on_after_a_reload_with_the_same_file(
     stack: RunningStack, studio: Page, large_film: Path, tmp_path: Path
 ) -> None:
     path = _named(large_film, tmp_path, "interrupted.mp4")
-    held: list[Route] = []
-    studio.route(re.compile("partNumber=3"), held.append)
+    studio.route(LAST_PART, _hold)
     with studio.expect_event("requestfinished", _is_part), studio.expect_event("requestfinished", _is_part):
         _choose(studio, path)
     studio.on("dialog", lambda dialog: dialog.accept())
     studio.reload()
     expect(studio.get_by_text(re.compile("Stopped at .* % of 18 MB"))).to_be_visible()
 
-    studio.unroute(re.compile("partNumber=3"))
+    studio.unroute(LAST_PART)
     sent: list[Request] = []
     studio.on("request", lambda request: sent.append(request) if _is_part(request) else None)
     with studio.expect_file_chooser() as chooser:
@@ -174,8 +179,7 @@ def test_upload_goes_on_after_a_reload_with_the_same_file(
 
 
 def test_cancelled_upload_leaves_nothing(stack: RunningStack, studio: Page, large_film: Path, tmp_path: Path) -> None:
-    held: list[Route] = []
-    studio.route(re.compile("partNumber=3"), held.append)
+    studio.route(LAST_PART, _hold)
     _choose(studio, _named(large_film, tmp_path, "cancelled.mp4"))
     expect(studio.get_by_text(re.compile("of 18 MB"))).to_be_visible()
     with studio.expect_response(lambda response: response.request.method == "DELETE"):

@@ -144,6 +144,7 @@ DASHJS_PAGE = """<!doctype html><title>dash.js</title><video muted></video>
 <script src="/dash.js"></script>
 <script>
   const player = dashjs.MediaPlayer().create();
+  player.updateSettings({debug: {logLevel: dashjs.Debug.LOG_LEVEL_NONE}});  // failures come by the event below
   player.on(dashjs.MediaPlayer.events.ERROR, (event) => { window.failure = JSON.stringify(event.error); });
   window.start = ({dash_url, license_url, license_token}) => {
     player.initialize();

@@ -7,7 +7,7 @@ import { followAssets } from "./events.ts";
 import type { Asset } from "./model.ts";
 
 const PAGE_SIZE = 50;
-/** While the stream of events is lost the list is read anew this often. */
+/** While the server does not answer or the stream of events is lost, the list is read anew this often. */
 const POLL_MS = 4000;
 
 interface Surroundings {
@@ -68,17 +68,20 @@ export class Shelf {
 
   private async catchUp(): Promise<void> {
     clearTimeout(this.timer);
+    let failed = false;
     while (this.stale && !this.ended.signal.aborted) {
       this.stale = false;
       try {
         await this.read();
+        failed = false;
         this.around.onError(null);
       } catch (error) {
         if (isAbort(error)) return;
+        failed = true;
         this.around.onError(error);
       }
     }
-    if (!this.following && !this.ended.signal.aborted) {
+    if ((failed || !this.following) && !this.ended.signal.aborted) {
       this.timer = setTimeout(() => void this.refresh(), POLL_MS);
     }
   }

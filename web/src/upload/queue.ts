@@ -27,6 +27,7 @@ export class UploadItem {
   /** Uppy's id of the file, once it was handed over. */
   uppyId: string | null = null;
   formUsed = false;
+  formTries = 0;
   signer: PartSigner | null = null;
   /** Parts known to be on the server, for Uppy's first look; later looks ask the server. */
   knownParts: Part[] | null = null;
@@ -54,7 +55,11 @@ export class UploadQueue {
     private readonly records: UploadRecords,
     private readonly onChange: (item: UploadItem) => void,
   ) {
-    this.uppy = new Uppy<Meta, Body>({ autoProceed: false, onBeforeFileAdded: () => true });
+    this.uppy = new Uppy<Meta, Body>({
+      autoProceed: false,
+      onBeforeFileAdded: () => true,
+      logger: { debug: () => undefined, warn: () => undefined, error: () => undefined }, // the rows tell every error
+    });
     this.uppy.use(AwsS3, {
       limit: 6,
       retryDelays: RETRY_DELAYS_MS,
@@ -98,7 +103,9 @@ export class UploadQueue {
   }
 
   pause(item: UploadItem): void {
-    if (item.uppyId !== null && item.state === "sending") this.uppy.pauseResume(item.uppyId);
+    if (item.uppyId !== null && item.state === "sending" && !this.isBetweenTries(item)) {
+      this.uppy.pauseResume(item.uppyId);
+    }
     if (item.state === "sending" || item.state === "queued") this.set(item, "paused");
     this.startWaiting();
   }
@@ -110,14 +117,21 @@ export class UploadQueue {
       this.set(item, "queued");
       this.startWaiting();
     } else {
-      this.uppy.pauseResume(item.uppyId);
+      if (this.isBetweenTries(item)) void this.uppy.retryUpload(item.uppyId);
+      else this.uppy.pauseResume(item.uppyId);
       this.set(item, "sending");
     }
+  }
+
+  /** True when the last try failed and the next has not begun; then Uppy has nothing to pause. */
+  private isBetweenTries(item: UploadItem): boolean {
+    return item.uppyId !== null && Boolean(this.uppy.getFile(item.uppyId)?.error);
   }
 
   retry(item: UploadItem): void {
     if (item.state !== "failed" || !item.canRetry) return;
     item.pace.reset();
+    item.formTries = 0;
     if (item.uppyId === null) {
       this.set(item, "queued");
       this.startWaiting();
@@ -226,7 +240,7 @@ export class UploadQueue {
     item.formUsed = true;
     const upload = this.uploadOf(file);
     if (isMultipart(upload)) throw new Error("A multipart upload has no form.");
-    return { method: "POST" as const, url: upload.url, fields: { ...upload.fields } };
+    return { method: "POST" as const, url: bucketAddress(upload.url), fields: { ...upload.fields } };
   }
 
   private started(file: UppyFileLike) {
@@ -299,6 +313,7 @@ export class UploadQueue {
 
   private failed(item: UploadItem, error: unknown): void {
     if (!this.items.has(item.id)) return;
+    if (this.willTryFormAgain(item, error)) return;
     if (isFinal(error)) {
       item.canRetry = item.uppyId !== null;
       // Trying again starts from the beginning. After a conflict the asset is in use elsewhere and stays.
@@ -307,6 +322,19 @@ export class UploadQueue {
     }
     this.set(item, "failed", errorSentence(error));
     this.startWaiting();
+  }
+
+  /** Uppy tries parts again by itself, forms not. */
+  private willTryFormAgain(item: UploadItem, error: unknown): boolean {
+    const delayMs = RETRY_DELAYS_MS[item.formTries];
+    const isPassing =
+      error instanceof TransferError && (error.source.status === 0 || error.source.status >= 500);
+    if (!isPassing || delayMs === undefined || item.upload === null || isMultipart(item.upload)) return false;
+    item.formTries += 1;
+    setTimeout(() => {
+      if (item.state === "sending" && item.uppyId !== null) void this.uppy.retryUpload(item.uppyId);
+    }, delayMs);
+    return true;
   }
 
   /** Let go of what was begun for this file, here. */
@@ -354,6 +382,13 @@ const BUSY: ReadonlySet<UploadState> = new Set(["preparing", "sending", "finishi
 function isFinal(error: unknown): boolean {
   if (error instanceof TransferError) return error.source.status === 404;
   return error instanceof ApiError && !error.retryable && error.status !== 401 && error.status !== 403;
+}
+
+/** The address of a bucket with a slash at its end; S3 takes both, but SeaweedFS 4.48 breaks off a preflight without. */
+function bucketAddress(url: string): string {
+  const address = new URL(url);
+  if (!address.pathname.endsWith("/")) address.pathname += "/";
+  return address.href;
 }
 
 /** What the callbacks need of Uppy's file. */
