@@ -19,13 +19,8 @@ from typing import Any
 import boto3
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config as ClientConfig
-from botocore.exceptions import (
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import ConnectionError as NoConnection
 
 from localaws.config import Config
 from localaws.mediaconvert import naming
@@ -36,7 +31,7 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 1 << 20
 UPLOADS_AT_ONCE = 8
 PATIENCE_S = 120.0
-_UNREACHABLE = (HTTPClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_UNREACHABLE = (NoConnection, HTTPClientError, IncompleteReadError, ResponseStreamingError)
 
 
 @dataclass(frozen=True)

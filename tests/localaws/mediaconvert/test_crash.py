@@ -21,7 +21,7 @@ CLEARKEY = "e2719d58-a985-b3c9-781a-b030af78d30e"
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     with running(tmp_path / "data") as one:
-        picture = "testsrc2=size=640x360:rate=25:duration=20,noise=alls=30:allf=t"
+        picture = "testsrc2=size=480x270:rate=25:duration=10,noise=alls=30:allf=t"
         film = ffmpeg(tmp_path / "f.mp4", "-f", "lavfi", "-i", picture, "-c:v", "libx264", "-preset", "ultrafast")
         one.s3.upload_file(str(film), "source", "f.mp4")
         yield one
@@ -29,7 +29,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 def settings(speke: Speke) -> dict[str, Any]:
     protection = jobs.encryption(speke.url, systems=(CLEARKEY,))
-    outputs = [jobs.video(f"_{height}", Height=height) for height in (360, 180)]
+    outputs = [jobs.video(f"_{height}", Height=height) for height in (270, 180)]
     group = jobs.cmaf(*outputs, destination="s3://media/crash/main", Encryption=protection)
     return jobs.settings(group, uri="s3://source/f.mp4")
 
@@ -50,7 +50,7 @@ def check_complete(stack: Stack, job_id: str) -> None:
     told = [event["detail"]["status"] for event in stack.events(job_id)]
     assert told.count("COMPLETE") == 1 and "ERROR" not in told
     names = stack.objects("crash/")
-    assert {f"crash/main_{height}_{number:09d}.cmfv" for height in (360, 180) for number in range(1, 11)} <= set(names)
+    assert {f"crash/main_{height}_{number:09d}.cmfv" for height in (270, 180) for number in range(1, 6)} <= set(names)
     assert {"crash/main.mpd", "crash/main.m3u8"} <= set(names) and min(names.values()) > 0
     wait_for(lambda: not stack.work(), 5)
 
