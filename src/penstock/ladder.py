@@ -24,6 +24,7 @@ SEGMENT_S = 4
 
 MAX_SOURCE_PX = 8192
 MAX_TRACKS = 64
+MIN_FRAME_RATE = Fraction(1)
 MAX_FRAME_RATE = Fraction(60)
 MAX_RENDITION_SIDE_PX = 4096
 MIN_RENDITION_SIDE_PX = 32
@@ -151,6 +152,7 @@ def _output_rate(properties: JsonObject) -> Fraction:
         raise SourceRejected(f"The frame rate is {found}; 0.1 to 1000 frames/s is accepted.")
     # Interlaced sources may tell fields where the container tells frames, hence twice the rate.
     varies = coded is not None and all(abs(coded - many * rate) * 100 > coded for many in (1, 2))
+    rate = max(rate, MIN_FRAME_RATE)
     rate /= math.ceil(rate / MAX_FRAME_RATE * Fraction(1999, 2000))
     for common in COMMON_RATES:
         if abs(rate - common) * 2000 <= common:

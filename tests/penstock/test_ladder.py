@@ -5,6 +5,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 from hypothesis import assume, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from localaws.mediaconvert import request, settings_table
@@ -104,6 +105,7 @@ def test_4k_starts_at_2160p_and_an_8k_source_does_not_go_beyond_it():
         ((10000000, 333333), Fraction(30)),
         ((356147, 15000), Fraction(24000, 1001)),
         ((1, 1), Fraction(1)),
+        ((111, 127), Fraction(1)),
     ],
 )
 def test_the_rate_is_exact_common_and_at_most_60(rate, expected):
@@ -220,6 +222,7 @@ def test_no_ladder_upscales_distorts_or_leaves_what_mediaconvert_takes(result):
     assert [rung.max_bitrate_bps for rung in rungs] == sorted((r.max_bitrate_bps for r in rungs), reverse=True)
 
 
+@hypothesis_settings(max_examples=30)
 @given(probes)
 def test_every_ladder_is_a_create_job_that_botocore_and_localaws_accept(result):
     try:
