@@ -123,6 +123,7 @@ class _Ingest:
 
     def _submit_all(self, names: list[str]) -> list[str]:
         jobs: dict[str, str | None] = {}
+        refused: dict[str, Problem] = {}
         problems: list[PenstockError] = []
         for name in names:
             try:
@@ -130,10 +131,13 @@ class _Ingest:
             except SourceRejected:
                 raise
             except InvalidRequest as exc:
-                self._fail(name, Problem("job_settings_refused", exc.message))
+                refused[name] = Problem("job_settings_refused", exc.message)
                 jobs[name] = None
             except PenstockError as exc:
                 problems.append(exc)
+        # Told after the jobs that did start: an asset of which only a refusal is known would count as failed.
+        for name, problem in refused.items():
+            self._fail(name, problem)
         if problems:
             raise problems[0]
         self.ledger.create(ledger.submitted_key(self.asset_id), {"assetId": self.asset_id, "jobs": jobs})
@@ -152,15 +156,16 @@ class _Ingest:
         marker = self.ledger.read(key)
         if marker is None:
             raise UpstreamError(f"the marker {key} was written and is not there")
-        if marker.value.get("jobId"):
-            return str(marker.value["jobId"])
-        if not fresh and self.ledger.read(ledger.failure_key(self.asset_id, name)) is not None:
-            return None
-        job_id = None if fresh else self._lost_job(name, marker.written_at)
-        job_id = job_id or self._create_job(name)
+        job_id = str(marker.value.get("jobId") or "")
+        if not job_id:
+            if not fresh and self.ledger.read(ledger.failure_key(self.asset_id, name)) is not None:
+                return None
+            found = None if fresh else self._lost_job(name, marker.written_at)
+            job_id = self._sign(key, marker, begun | {"jobId": found or self._create_job(name)})
+        # Told again when this was the last thing a crash left undone: what is signed is not yet told.
         detail = {"assetId": self.asset_id, "settings": name, "jobId": job_id}
         self.ledger.announce(events.CONVERTING, detail | {"objectKey": self.source.object_key, "title": self.title})
-        return self._sign(key, marker, begun | {"jobId": job_id})
+        return job_id
 
     def _sign(self, key: str, marker: Record, signed: JsonObject) -> str:
         """Let the marker name the job. Where another process was first with another job, ours is cancelled."""
