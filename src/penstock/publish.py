@@ -134,11 +134,11 @@ class _End:
         elif self.ledger.read(ledger.failure_key(*self.names)) is not None:
             return
         elif status == "COMPLETE":
-            self._publish()
+            self._publish(str(marker.value.get("objectKey") or ""))
         else:
             self._fail(problem_of(status, detail))
 
-    def _publish(self) -> None:
+    def _publish(self, object_key: str) -> None:
         try:
             job = self._job()
         except NotFound as exc:
@@ -160,6 +160,8 @@ class _End:
             "poster": found.poster,
             "keyIds": list(found.key_ids),
             "durationMs": found.duration_ms or _duration_ms(job),
+            "objectKey": object_key,
+            "title": object_key.rpartition("/")[2],
         }
         if not self.ledger.create(ledger.pointer_key(*self.names), pointer):
             log.info("asset %s, settings %r were published at the same time", *self.names)

@@ -48,7 +48,7 @@ def submitted(stand: Stand, settings: dict[str, Any], name: str = "default") -> 
     """A job of ours that MediaConvert knows, with the marker that the watchfolder leaves."""
     metadata = {"assetId": ASSET, "settings": name, "application": "penstock"}
     job = stand.clients.mediaconvert.create_job(Role="r", Settings=settings, UserMetadata=metadata)["Job"]
-    body = json.dumps({"assetId": ASSET, "settings": name, "jobId": job["Id"]})
+    body = json.dumps({"assetId": ASSET, "settings": name, "jobId": job["Id"], "objectKey": "inputs/x/film.mp4"})
     stand.clients.s3.put_object(Bucket=MEDIA, Key=ledger.marker_key(ASSET, name), Body=body)
     return str(job["Id"])
 
@@ -101,6 +101,8 @@ def test_a_complete_ladder_is_published_with_manifests_for_viewers(stand: Stand,
             "poster": f"{FOLDER}/poster/poster.0000001.jpg",
             "keyIds": [packaged_media.VIDEO_KID, packaged_media.AUDIO_KID],
             "durationMs": told["durationMs"],
+            "objectKey": "inputs/x/film.mp4",
+            "title": "film.mp4",
         }
     )
     assert told["durationMs"] == pytest.approx(5005, abs=50)

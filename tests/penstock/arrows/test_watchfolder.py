@@ -99,6 +99,7 @@ def test_two_processes_at_once_start_one_job(stand: Stand) -> None:
     # A token that AWS has forgotten lets several jobs be made; all but the one in the marker are cancelled.
     [job] = stand.live_jobs()
     assert {tuple(result) for result in results} == {(job["Id"],)}
+    assert {told["jobId"] for told in stand.told("Asset Converting")} == {job["Id"]}
 
 
 def test_a_replaced_dropped_file_is_a_new_asset_and_a_late_event_of_the_old_one_is_not(stand: Stand) -> None:
