@@ -17,6 +17,7 @@ import boto3
 import httpx
 import psutil
 from botocore.config import Config
+
 from penstock.client import Client
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
@@ -102,10 +103,14 @@ class RunningStack:
         states = states or ("published", "failed")
         deadline = time.monotonic() + within_s
         asset: dict[str, Any] = {}
+        url = f"{self.env['PENSTOCK_URL']}/v1/assets/{asset_id}"
         while time.monotonic() < deadline:
-            response = httpx.get(f"{self.env['PENSTOCK_URL']}/v1/assets/{asset_id}", headers=self.bearer, timeout=10)
-            if response.is_success and (asset := response.json())["state"] in states:
-                return asset
+            with contextlib.suppress(httpx.TransportError):  # a part that was killed is on its way back
+                response = httpx.get(
+                    f"{self.env['PENSTOCK_URL']}/v1/assets/{asset_id}", headers=self.bearer, timeout=10
+                )
+                if response.is_success and (asset := response.json())["state"] in states:
+                    return asset
             time.sleep(0.1)
         raise AssertionError(f"asset {asset_id} did not reach {states} within {within_s} s: {asset}\n{self.logs()}")
 

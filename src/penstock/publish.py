@@ -32,7 +32,10 @@ _BROKEN = ("source_rejected", f"The source is damaged or incomplete. {_AGAIN}")
 _SETTINGS = ("job_settings_refused", "The job settings do not go together. Correct them and upload the source again.")
 _ROLE = ("access_denied", "MediaConvert may not read the source or write the outputs. Check its role and the buckets.")
 _FULL = ("encoder_disk_full", "The encoder has no room left on its disk. Make room and upload the source again.")
-_FETCH = ("source_unreachable", "An input of the job cannot be fetched. Check its address in the job settings.")
+_FETCH = (
+    "address_unreachable",
+    "An address that the job needs, an input or the key provider, does not answer. Check it in the job settings.",
+)
 PROBLEMS: dict[int, tuple[str, str]] = {
     1010: ("source_rejected", f"The source cannot be opened; it may not be a video file. {_AGAIN}"),
     1020: ("source_rejected", f"The source has no video. {_AGAIN}"),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from penstock import settings as settings_module
-from penstock.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from penstock.errors import Conflict, InvalidRequest, NotFound, PenstockError, Unavailable
 from penstock.formats import cookies
 from penstock.model import JsonObject
 from penstock.settings import PREFIX, Settings
@@ -37,20 +37,28 @@ class Ports:
     aws: int = 4566
     s3: int = 8333
 
-    def settled(self) -> Ports:
-        """The same ports with every 0 replaced by a port that is free now."""
+    def settled(self, last: Mapping[str, int]) -> Ports:
+        """The same ports with every 0 replaced: by the port of the `last` start where it is still free, else by any.
+
+        Addresses stand in job settings and manifests, so a restart had better keep them.
+        """
         for name, port in vars(self).items():
             if not 0 <= port <= 65535:
                 raise InvalidRequest(f"the {name} port is {port}; a port is 0 to 65535, and 0 takes a free one")
-        chosen = Ports(*(port or free_port() for port in (self.edge, self.aws, self.s3)))
+        chosen = Ports(**{name: port or free_port(last.get(name, 0)) for name, port in vars(self).items()})
         if len(set(vars(chosen).values())) < 3:
             raise InvalidRequest(f"three different ports are needed, got {chosen.edge}, {chosen.aws} and {chosen.s3}")
         return chosen
 
 
-def free_port() -> int:
+def free_port(preferred: int = 0) -> int:
+    """A port of this machine that nobody listens on now: `preferred` if it is one, else any."""
     with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, preferred))
+        except OSError:
+            probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -74,13 +82,22 @@ def prepare(data_dir: Path, ports: Ports, public_url: str | None, environ: Mappi
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         _refuse_second(data_dir)
-        settings = _settings(data_dir, ports := ports.settled(), public_url, environ)
+        last = _last_ports(data_dir)
+        settings = _settings(data_dir, ports := ports.settled(last), public_url, environ)
         make_secrets(settings.secrets_dir)
-        description = describe(settings, ports, api_port=free_port())
+        description = describe(settings, ports, api_port=free_port(last.get("api", 0)))
         write_private(data_dir / "stack.json", json.dumps(description, indent=2).encode())
     except OSError as exc:
         raise Unavailable(f"{data_dir} cannot be used as the data folder: {exc.strerror or exc}") from exc
     return description
+
+
+def _last_ports(data_dir: Path) -> Mapping[str, int]:
+    try:
+        ports: Mapping[str, int] = read_description(data_dir)["ports"]
+    except (PenstockError, KeyError, TypeError):
+        return {}
+    return ports
 
 
 def _refuse_second(data_dir: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def test_prepare_twice_keeps_secrets_and_settles_ports(data_dir: Path) -> None:
     assert {file.name: file.read_bytes() for file in (data_dir / "secrets").iterdir()} == secrets
     assert first["credentials"] == second["credentials"]
     assert all(second["ports"].values())
+
+
+def test_ports_of_the_last_start_are_taken_again_unless_somebody_has_them(data_dir: Path) -> None:
+    first = stack.prepare(data_dir, Ports(0, 0, 0), None, {})["ports"]
+    with socket.create_server(("127.0.0.1", first["s3"])):
+        second = stack.prepare(data_dir, Ports(0, 0, 0), None, {})["ports"]
+    assert {**second, "s3": 0} == {**first, "s3": 0}
+    assert second["s3"] != first["s3"]
 
 
 def test_everything_secret_is_private(data_dir: Path) -> None:
