@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -135,9 +136,26 @@ async def _run(config: Config, guard: orphans.Guard) -> int:
     _print(f"Starting on {config.data_dir}")
     if not (walls := jail.available()).jailed:
         _print(f"  No jail around ffmpeg: {walls.reason}")
-    await Supervisor(ready, restarted, guard).run(stages, all_ready)
+    await Supervisor(ready, restarted, guard, _disk_watch(config.data_dir)).run(stages, all_ready)
     _print("Ended.")
     return 0
+
+
+def _disk_watch(folder: Path) -> Callable[[], None]:
+    """Says so when the disk becomes full, and when it no longer is: the S3 server's own error does not."""
+    was_full = False
+
+    def look() -> None:
+        nonlocal was_full
+        disk = shutil.disk_usage(folder)
+        # The S3 server stops writing at 1 %.
+        full = disk.free < max(disk.total // 100, 32 * 2**20)
+        if full != was_full:
+            left = f"{disk.free // 2**20} MiB are left on the disk that holds {folder}"
+            _print(f"{left}: uploads and conversions fail until there is more" if full else f"{left}, which is enough")
+        was_full = full
+
+    return look
 
 
 def _print(line: str) -> None:

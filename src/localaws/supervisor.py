@@ -28,7 +28,7 @@ START_S = 60.0
 RESTART_FIRST_S, RESTART_MOST_S = 0.2, 5.0
 POLL_S = 0.05
 LOG_BYTES = 8 * 2**20
-LOOK_AT_LOGS_S = 30.0
+LOOK_AFTER_S = 30.0
 LOG_LINES_SHOWN = 12
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -60,11 +60,17 @@ class Supervisor:
     """Runs parts until it is told to stop."""
 
     def __init__(
-        self, on_ready: Callable[[Part], None], on_restart: Callable[[Part, int], None], guard: Guard | None = None
+        self,
+        on_ready: Callable[[Part], None],
+        on_restart: Callable[[Part, int], None],
+        guard: Guard | None = None,
+        chore: Callable[[], None] = lambda: None,
     ) -> None:
+        """chore: called in a thread now and then, as long as the stack runs."""
         self._on_ready = on_ready
         self._on_restart = on_restart
         self._guard = guard
+        self._chore = chore
         self._processes: dict[str, tuple[Part, Process]] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -78,7 +84,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
         stopped = asyncio.ensure_future(self._stopping.wait())
-        self._keepers.append(asyncio.create_task(self._bound_logs()))
+        self._keepers.append(asyncio.create_task(self._look_after()))
         try:
             for stage in stages:
                 starting = asyncio.gather(*(self._start(part) for part in stage))
@@ -155,11 +161,12 @@ class Supervisor:
                     await self._until_ready(part, process)
                     await asyncio.to_thread(part.on_return)
 
-    async def _bound_logs(self) -> None:
+    async def _look_after(self) -> None:
         while True:
+            await asyncio.to_thread(self._chore)
             for part, _ in self._processes.values():
                 await asyncio.to_thread(_rotate, part.log)
-            await asyncio.sleep(LOOK_AT_LOGS_S)
+            await asyncio.sleep(LOOK_AFTER_S)
 
     async def _end_all(self) -> None:
         for keeper in self._keepers:

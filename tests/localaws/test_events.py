@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -24,7 +25,7 @@ from localaws import patterns, s3_events
 from localaws.config import Config, Rule, Target
 from localaws.events import Bus, EventsProvider
 from localaws.outbox import KEEP_S, Outbox
-from localaws.wire import ServiceError
+from localaws.wire import ServiceError, is_disk_full
 from penstock.errors import InvalidRequest
 
 EVENT = {
@@ -414,3 +415,17 @@ def test_a_strange_change_is_refused_or_left_out(document: Any) -> None:
     for wrapped in (document, {"event_type": "create", "message": document}):
         with suppress(InvalidRequest):
             assert s3_events.from_change(wrapped, config) is None
+
+
+def test_a_full_disk_is_an_error_that_loses_nothing(config: Config, listener: Any) -> None:
+    with running(config, rule(listener)) as bus:
+        first = bus.put(EVENT)
+        database = bus.outbox._database
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(sqlite3.OperationalError, match="full") as caught:
+            bus.put({**EVENT, "detail": {"a": "x" * 100_000}})
+        assert is_disk_full(caught.value)
+        database.execute("PRAGMA max_page_count = 1000000")
+        for event_id in (first, bus.put(EVENT)):
+            wait_for_state(bus, event_id, "r", "delivered")
