@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from botocore.signers import CloudFrontSigner
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -391,8 +391,11 @@ class TestSigner:
             b"",
             b"no pem",
             RSA_PUBLIC,
-            ec.generate_private_key(ec.SECP384R1()).private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            *(
+                key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                )
+                for key in (ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 1024))
             ),
             _EC_KEY.private_bytes(
                 serialization.Encoding.PEM,
@@ -400,7 +403,7 @@ class TestSigner:
                 serialization.BestAvailableEncryption(b"password"),
             ),
         ],
-        ids=["empty", "text", "public", "P-384", "encrypted"],
+        ids=["empty", "text", "public", "P-384", "RSA-1024", "encrypted"],
     )
     def test_refuses_keys_that_cloudfront_does_not_take(self, pem: bytes) -> None:
         with pytest.raises(InvalidRequest):

@@ -80,6 +80,12 @@ def test_reading_bytes_raises_nothing_else(document: bytes) -> None:
         policies.read(document)
 
 
+def test_true_is_no_moment() -> None:
+    document = b'{"Statement":[{"Condition":{"DateLessThan":{"AWS:EpochTime":true}}}]}'
+    with pytest.raises(FormatError, match="whole number"):
+        policies.read(document)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
