@@ -106,9 +106,7 @@ class RunningStack:
         url = f"{self.env['PENSTOCK_URL']}/v1/assets/{asset_id}"
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):  # a part that was killed is on its way back
-                response = httpx.get(
-                    f"{self.env['PENSTOCK_URL']}/v1/assets/{asset_id}", headers=self.bearer, timeout=10
-                )
+                response = httpx.get(url, headers=self.bearer, timeout=10)
                 if response.is_success and (asset := response.json())["state"] in states:
                     return asset
             time.sleep(0.1)
