@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from localaws import checks
 from penstock.errors import InvalidRequest
 
 HOST = "127.0.0.1"
@@ -158,18 +159,18 @@ def load(path: Path) -> Config:
 
 def parse(document: object) -> Config:
     """Check a decoded configuration and make a Config of it. Raises InvalidRequest naming the member at fault."""
-    top = _Members(document, "")
+    top = checks.Members(document, "")
     config = Config(
-        data_dir=top.take("data_dir", _path),
+        data_dir=top.take("data_dir", checks.absolute_path),
         credentials=top.take("credentials", _credentials),
-        region=top.take("region", _text, "us-east-1"),
+        region=top.take("region", checks.text, "us-east-1"),
         account_id=top.take("account_id", _account_id, "000000000000"),
         ports=top.take("ports", _ports, Ports()),
-        buckets=top.take("buckets", _list_of(_bucket), ()),
-        rules=top.take("rules", _list_of(_rule), ()),
+        buckets=top.take("buckets", checks.list_of(_bucket), ()),
+        rules=top.take("rules", checks.list_of(_rule), ()),
         edge=top.take("edge", _edge, None),
-        services=top.take("services", _list_of(_service), ()),
-        welcome=top.take("welcome", _list_of(_any_text), ()),
+        services=top.take("services", checks.list_of(_service), ()),
+        welcome=top.take("welcome", checks.list_of(checks.any_text), ()),
     )
     top.end()
     for kind, names in (
@@ -177,7 +178,7 @@ def parse(document: object) -> Config:
         ("rules", [rule.name for rule in config.rules]),
         ("services", [service.name for service in config.services]),
     ):
-        _refuse_repeated(kind, names)
+        checks.refuse_repeated(kind, names)
     return config
 
 
@@ -216,92 +217,17 @@ def _dump_edge(edge: Edge) -> dict[str, Any]:
     }
 
 
-class _Members:
-    """The members of one JSON object, taken one by one; what is left over at the end is unknown."""
-
-    def __init__(self, value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            raise InvalidRequest(f"{where or 'the document'} is not a JSON object")
-        self._left = dict(value)
-        self._where = where
-
-    def take(self, name: str, read: Callable[[Any, str], Any], *default: Any) -> Any:
-        where = f"{self._where}.{name}" if self._where else name
-        if name not in self._left:
-            if default:
-                return default[0]
-            raise InvalidRequest(f"{where} is missing")
-        return read(self._left.pop(name), where)
-
-    def end(self) -> None:
-        if self._left:
-            names = ", ".join(f"{self._where}.{name}" if self._where else str(name) for name in sorted(self._left))
-            raise InvalidRequest(f"{names}: not known here")
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise InvalidRequest(f"{where} is not a text, or is empty")
-    return value
-
-
-def _flag(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidRequest(f"{where} is neither true nor false")
-    return value
-
-
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"{where} is not a JSON object")
-    return value
-
-
-def _path(value: Any, where: str) -> Path:
-    path = Path(_text(value, where))
-    if not path.is_absolute():
-        raise InvalidRequest(f"{where} is not an absolute path: {value}")
-    return path
-
-
-def _url(value: Any, where: str) -> str:
-    text = _text(value, where)
-    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
-        raise InvalidRequest(f"{where} is not an http or https address: {text}")
-    return text
-
-
 def _account_id(value: Any, where: str) -> str:
-    if not re.fullmatch(r"[0-9]{12}", _text(value, where)):
+    if not re.fullmatch(r"[0-9]{12}", checks.text(value, where)):
         raise InvalidRequest(f"{where} is not an account id of 12 digits: {value}")
     return str(value)
 
 
-def _port(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
-        raise InvalidRequest(f"{where} is not a port number (0 to 65535): {value!r}")
-    return value
-
-
-def _list_of(read: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[Any, ...]]:
-    def read_list(value: Any, where: str) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise InvalidRequest(f"{where} is not a list")
-        return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(value))
-
-    return read_list
-
-
-def _map_of(read: Callable[[Any, str], Any]) -> Callable[[Any, str], dict[str, Any]]:
-    def read_map(value: Any, where: str) -> dict[str, Any]:
-        return {name: read(item, f"{where}.{name}") for name, item in _object(value, where).items()}
-
-    return read_map
-
-
 def _credentials(value: Any, where: str) -> Credentials:
-    members = _Members(value, where)
-    credentials = Credentials(members.take("access_key_id", _text), members.take("secret_access_key", _text))
+    members = checks.Members(value, where)
+    credentials = Credentials(
+        members.take("access_key_id", checks.text), members.take("secret_access_key", checks.text)
+    )
     members.end()
     if len(credentials.secret_access_key) < 8:
         raise InvalidRequest(f"{where}.secret_access_key has fewer than 8 characters")
@@ -309,17 +235,19 @@ def _credentials(value: Any, where: str) -> Credentials:
 
 
 def _ports(value: Any, where: str) -> Ports:
-    members = _Members(value, where)
-    ports = Ports(**{name: members.take(name, _port, default) for name, default in vars(Ports()).items()})
+    members = checks.Members(value, where)
+    ports = Ports(**{name: members.take(name, checks.port, default) for name, default in vars(Ports()).items()})
     members.end()
-    _refuse_repeated(where, [str(port) for port in vars(ports).values() if port])
+    checks.refuse_repeated(where, [str(port) for port in vars(ports).values() if port])
     return ports
 
 
 def _bucket(value: Any, where: str) -> Bucket:
-    members = _Members(value, where)
+    members = checks.Members(value, where)
     bucket = Bucket(
-        members.take("name", _text), members.take("cors", _list_of(_object), ()), members.take("events", _flag, False)
+        members.take("name", checks.text),
+        members.take("cors", checks.list_of(checks.json_object), ()),
+        members.take("events", checks.flag, False),
     )
     members.end()
     if not BUCKET_NAME.fullmatch(bucket.name):
@@ -328,22 +256,24 @@ def _bucket(value: Any, where: str) -> Bucket:
 
 
 def _target(value: Any, where: str) -> Target:
-    members = _Members(value, where)
-    target = Target(members.take("url", _url), members.take("token_file", _path, None))
+    members = checks.Members(value, where)
+    target = Target(members.take("url", checks.url), members.take("token_file", checks.absolute_path, None))
     members.end()
     return target
 
 
 def _rule(value: Any, where: str) -> Rule:
-    members = _Members(value, where)
-    rule = Rule(members.take("name", _text), members.take("pattern", _object), members.take("target", _target))
+    members = checks.Members(value, where)
+    rule = Rule(
+        members.take("name", checks.text), members.take("pattern", checks.json_object), members.take("target", _target)
+    )
     members.end()
     return rule
 
 
 def _origin(value: Any, where: str) -> Origin:
-    members = _Members(value, where)
-    origin = Origin(members.take("url", _url, None), members.take("bucket", _text, None))
+    members = checks.Members(value, where)
+    origin = Origin(members.take("url", checks.url, None), members.take("bucket", checks.text, None))
     members.end()
     if (origin.url is None) == (origin.bucket is None):
         raise InvalidRequest(f"{where} needs either url or bucket")
@@ -351,12 +281,12 @@ def _origin(value: Any, where: str) -> Origin:
 
 
 def _behavior(value: Any, where: str) -> Behavior:
-    members = _Members(value, where)
+    members = checks.Members(value, where)
     behavior = Behavior(
-        path=members.take("path", _text),
-        origin=members.take("origin", _text, None),
-        trusted_key_group=members.take("trusted_key_group", _text, None),
-        deny=members.take("deny", _flag, False),
+        path=members.take("path", checks.text),
+        origin=members.take("origin", checks.text, None),
+        trusted_key_group=members.take("trusted_key_group", checks.text, None),
+        deny=members.take("deny", checks.flag, False),
     )
     members.end()
     if behavior.deny == (behavior.origin is not None):
@@ -365,13 +295,13 @@ def _behavior(value: Any, where: str) -> Behavior:
 
 
 def _edge(value: Any, where: str) -> Edge:
-    members = _Members(value, where)
+    members = checks.Members(value, where)
     edge = Edge(
-        url=members.take("url", _url),
-        origins=members.take("origins", _map_of(_origin), {}),
-        key_groups=members.take("key_groups", _map_of(_map_of(_path)), {}),
-        behaviors=members.take("behaviors", _list_of(_behavior), ()),
-        allowed_origins=members.take("allowed_origins", _list_of(_url), ()),
+        url=members.take("url", checks.url),
+        origins=members.take("origins", checks.map_of(_origin), {}),
+        key_groups=members.take("key_groups", checks.map_of(checks.map_of(checks.absolute_path)), {}),
+        behaviors=members.take("behaviors", checks.list_of(_behavior), ()),
+        allowed_origins=members.take("allowed_origins", checks.list_of(checks.url), ()),
     )
     members.end()
     for index, behavior in enumerate(edge.behaviors):
@@ -384,12 +314,12 @@ def _edge(value: Any, where: str) -> Edge:
 
 
 def _service(value: Any, where: str) -> ServiceProcess:
-    members = _Members(value, where)
+    members = checks.Members(value, where)
     service = ServiceProcess(
-        name=members.take("name", _text),
-        argv=members.take("argv", _list_of(_text)),
-        env=members.take("env", _map_of(_any_text), {}),
-        ready=members.take("ready", _url, None),
+        name=members.take("name", checks.text),
+        argv=members.take("argv", checks.list_of(checks.text)),
+        env=members.take("env", checks.map_of(checks.any_text), {}),
+        ready=members.take("ready", checks.url, None),
     )
     members.end()
     if not service.argv:
@@ -397,17 +327,3 @@ def _service(value: Any, where: str) -> ServiceProcess:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,31}", service.name):
         raise InvalidRequest(f"{where}.name is to be 1 to 32 letters, digits, spaces, _ or -: {service.name!r}")
     return service
-
-
-def _any_text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise InvalidRequest(f"{where} is not a text")
-    return value
-
-
-def _refuse_repeated(where: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidRequest(f"{where} names {name} twice")
-        seen.add(name)

@@ -85,10 +85,10 @@ def _watch(read: int, data_dir: Path) -> None:
             os.dup2(nothing, descriptor)
         groups: set[int] = set()
         for line in os.fdopen(read):
-            number = int(line)
-            if number == 0:
+            group = int(line)
+            if group == 0:
                 os._exit(0)
-            groups = groups | {number} if number > 0 else groups - {-number}
+            groups = groups | {group} if group > 0 else groups - {-group}
         for group in groups:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)

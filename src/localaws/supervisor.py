@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from localaws.orphans import Guard
 from penstock.errors import Unavailable
@@ -83,11 +84,11 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
-        stopped = asyncio.ensure_future(self._stopping.wait())
+        stopped: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
         self._keepers.append(asyncio.create_task(self._look_after()))
         try:
             for stage in stages:
-                starting = asyncio.gather(*(self._start(part) for part in stage))
+                starting: asyncio.Future[Any] = asyncio.gather(*(self._start(part) for part in stage))
                 await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 if not starting.done():
                     starting.cancel()
