@@ -139,6 +139,12 @@ def _runs_media(process: psutil.Process) -> bool:
         return False
 
 
+def outlived(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that still run after `timeout_s`; one that has ended and waits to be reaped by a slow init does not."""
+    left = psutil.wait_procs(processes, timeout=timeout_s)[1]
+    return [process for process in left if _runs_media(process)]
+
+
 def wait_for(condition: Callable[[], Any], timeout_s: float) -> None:
     """Return when `condition` holds; fail when it does not in time."""
     deadline = time.monotonic() + timeout_s

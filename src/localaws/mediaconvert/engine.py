@@ -248,6 +248,7 @@ class Engine:
             self._keys.pop(job_id, None)
             self._cancels.pop(job_id, None)
         shutil.rmtree(self._work / job_id, ignore_errors=True)
+        self._handover.prune()
 
     # Inside
 

@@ -25,6 +25,7 @@ class Handover:
         self._folder = folder
         self._objects = objects
         self._fetching = Lock()
+        self._changing = Lock()
 
     def probe(self, uri: str) -> Json:
         """Fetch and probe a source; returns botocore's ProbeResult. Raises InputRejected, JobError, NameRefused."""
@@ -33,26 +34,28 @@ class Handover:
         self.prune()
         # One download at a time: two probes of one source would write the same file.
         with self._fetching:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not path.exists():
+            with self._changing:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                there = path.exists()
+                if there:
+                    os.utime(path)  # not to be pruned while it is looked at
+            if not there:
                 self._objects.fetch(uri, path, Event(), lambda done, size: None)
-        try:
-            probed = probe(path, require_video=False)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        probed = probe(path, require_video=False)
         return to_probe_result(probed, etag=head["ETag"].strip('"'), last_modified=head.get("LastModified"))
 
     def take(self, uri: str, etag: str, path: Path) -> bool:
-        """Link a source that was probed to `path`. False when it is not here."""
-        with contextlib.suppress(OSError):
-            os.link(self._path(uri, etag), path)
+        """Give a source that was probed to a job, as a link at `path`. False when it is not here."""
+        kept = self._path(uri, etag)
+        with self._changing, contextlib.suppress(OSError):
+            os.link(kept, path)
+            os.utime(kept, (0, 0))  # the next pruning takes it: one job usually follows one probe
             return True
         return False
 
     def prune(self) -> None:
-        """Remove what nobody came for."""
-        with contextlib.suppress(OSError):
+        """Remove what was given to a job, and what nobody came for."""
+        with self._changing, contextlib.suppress(OSError):
             for path in self._folder.iterdir():
                 if path.stat().st_mtime < time.time() - KEPT_S:
                     path.unlink()

@@ -140,12 +140,14 @@ class Store:
         """
         total = sum(upload.path.stat().st_size for upload in uploads)
         tally = _Tally(total, on_bytes)
+        begun: list[Upload] = []
         try:
             for manifests in (False, True):
                 batch = [upload for upload in uploads if upload.is_manifest == manifests]
+                begun += batch
                 self._patiently(lambda batch=batch: self._send(batch, cancel, tally), "the destination", cancel)
         except BaseException:
-            self.remove(uploads)
+            self.remove(begun)
             raise
 
     def _send(self, batch: list[Upload], cancel: Event, tally: _Tally) -> None:

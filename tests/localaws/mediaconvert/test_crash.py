@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 import mediaconvert_jobs as jobs
 from mediaconvert_speke import Speke
-from mediaconvert_stack import Stack, running, wait_for
+from mediaconvert_stack import Stack, outlived, running, wait_for
 from sample_media import ffmpeg
 
 CLEARKEY = "e2719d58-a985-b3c9-781a-b030af78d30e"
@@ -62,7 +61,7 @@ def test_kill_while_encoding_goes_on_at_that_step(stack: Stack, speke: Speke) ->
     encoders = stack.encoders()
     assert not stack.objects("crash/"), "outputs appear only when the job is complete"
     stack.kill_endpoint()
-    assert not psutil.wait_procs(encoders, timeout=2)[1], "an encoder outlived its engine"
+    assert not outlived(encoders, 2), "an encoder outlived its engine"
     before = steps(stack)
     assert "mediaconvert.look" in before and "mediaconvert.encode" not in before
     stack.start_endpoint()

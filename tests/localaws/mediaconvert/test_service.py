@@ -8,13 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 import mediaconvert_jobs as jobs
 from mediaconvert_speke import Speke
-from mediaconvert_stack import Stack, running, wait_for
+from mediaconvert_stack import Stack, outlived, running, wait_for
 from sample_media import clip, ffmpeg
 
 CLEARKEY = "e2719d58-a985-b3c9-781a-b030af78d30e"
@@ -224,7 +223,7 @@ def test_cancel_ends_the_work_within_two_seconds(stack: Stack, tmp_path: Path) -
     stack.mediaconvert.cancel_job(Id=waiting["Id"])
     stack.mediaconvert.cancel_job(Id=job["Id"])
     assert stack.job(job["Id"])["Status"] == "CANCELED"
-    assert not psutil.wait_procs(encoders, timeout=2)[1], "an encoder outlived the cancel"
+    assert not outlived(encoders, 2), "an encoder outlived the cancel"
     wait_for(lambda: not stack.work(), 3)
     assert not stack.objects(f"{tmp_path.name}/") and not stack.objects("waits/")
     for job_id in (job["Id"], waiting["Id"]):
