@@ -171,9 +171,9 @@ class Catalogue:
                     self._store(connection, asset_id, job, states.advance(job, percent, packaging))
 
         try:
-            self._change(asset_id, note)
+            self._change(asset_id_of(asset_id), note)
         except NotFound:
-            return
+            return  # a job of somebody else, or of an asset that was deleted
 
     def forget(self) -> None:
         """Drop what is too old to matter: event ids, and playback sessions long over."""

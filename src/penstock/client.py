@@ -24,7 +24,9 @@ from penstock.model import JsonObject
 
 FINAL_STATES = ("published", "failed")
 PATIENCE_S = 90.0
-"""How long a server may be away while an upload or a wait goes on: enough for a restart."""
+"""How long everything may be away while an upload or a wait goes on: enough to start the machine's stack again."""
+RESTART_S = 10.0
+"""How long the API may be away behind an edge that answers: enough for the supervisor to start it again."""
 _TIMEOUT = httpx.Timeout(30, connect=5)
 _STREAM_TIMEOUT = httpx.Timeout(45, connect=5)  # the server sends a heartbeat every 15 s
 _AWAY = (502, 503, 504)
@@ -174,19 +176,21 @@ class Client:
     def request(
         self, method: str, path: str, *, body: object = None, params: Any = None, patient: bool = False
     ) -> httpx.Response:
-        """Call the API. With `patient` a server that is away is asked again for a while.
+        """Call the API. A server that starts again behind its edge is waited for; with `patient` also a lost edge.
 
         Raises the error that the server named; Unavailable when there is no server.
         """
-        give_up = time.monotonic() + (self._patience_s if patient else 0)
-        delay_s = 0.2
+        began, delay_s = time.monotonic(), 0.2
+        no_edge_s = self._patience_s if patient else 0
+        no_server_s = self._patience_s if patient else min(RESTART_S, self._patience_s)
         while True:
+            waited_s = time.monotonic() - began
             try:
                 response = self._http.request(method, path, json=body, params=params)
-                if response.status_code not in _AWAY or time.monotonic() >= give_up:
+                if response.status_code not in _AWAY or waited_s >= no_server_s:
                     break
             except httpx.TransportError as exc:
-                if time.monotonic() >= give_up:
+                if waited_s >= no_edge_s:
                     raise self._no_answer(exc) from exc
             time.sleep(delay_s)
             delay_s = min(delay_s * 2, 5)

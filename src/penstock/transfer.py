@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import httpx
 
@@ -185,8 +185,8 @@ def _post(
             form = server.get_upload(asset_id, patient=True) if number else instructions
         except Conflict:
             return _is_there(server, asset_id)  # only the answer was lost
-        with source.path.open("rb") as file:
-            content = _Counted(file, lambda sent: progress.set(1, min(sent, source.size_bytes)))
+        source.check_unchanged()
+        with _Counted(source.path, lambda sent: progress.set(1, min(sent, source.size_bytes))) as content:
             response = store.post(form["url"], data=form["fields"], files={"file": ("source", content)})
         return _accepted(response)
 
@@ -194,33 +194,17 @@ def _post(
     return {}
 
 
-class _Counted(io.RawIOBase):
+class _Counted(io.FileIO):
     """A file that tells how far it has been read."""
 
-    def __init__(self, file: BinaryIO, tell: Callable[[int], None]) -> None:
-        super().__init__()
-        self._file = file
+    def __init__(self, path: Path, tell: Callable[[int], None]) -> None:
+        super().__init__(path)
         self._told = tell
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def fileno(self) -> int:
-        return self._file.fileno()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._told(self._file.tell())
-        return data
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size)
+        self._told(self.tell())
+        return data or b""
 
 
 class _Parts:

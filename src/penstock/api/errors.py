@@ -48,7 +48,8 @@ async def _penstock_error(request: Request, exc: Exception) -> JSONResponse:
     if exc.retryable:
         headers["Retry-After"] = "1"
     if exc.http_status >= 500:
-        log.warning("%s %s: %s", request.scope[REQUEST_ID], exc.code, exc.message, exc_info=exc.__cause__)
+        cause = exc.__cause__ or exc.__context__
+        log.warning("%s %s: %s (%r)", request.scope[REQUEST_ID], exc.code, exc.message, cause)
     return response(request.scope[REQUEST_ID], exc.http_status, exc.code, exc.message, headers)
 
 

@@ -11,7 +11,8 @@ from fastapi.responses import RedirectResponse
 
 from penstock import removal, upload
 from penstock.api import schemas
-from penstock.api.authorize import ApplicationOnly, Context, Ctx
+from penstock.api.authorize import ApplicationOnly, Ctx
+from penstock.api.context import Context
 from penstock.api.schemas import AssetOut
 from penstock.catalogue import asset_id_of
 from penstock.entries import Entry, Upload

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Response
 
-from penstock.api.authorize import Context, Ctx, EncoderBody, EventBusOnly
+from penstock.api.authorize import Ctx, EncoderBody, EventBusOnly
+from penstock.api.context import Context
 from penstock.catalogue import Catalogue
 from penstock.errors import NotFound
 from penstock.formats import events

@@ -12,7 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from penstock.api import schemas
-from penstock.api.authorize import ApplicationOnly, Context, Ctx
+from penstock.api.authorize import ApplicationOnly, Ctx
+from penstock.api.context import Context
 from penstock.catalogue import asset_id_of
 from penstock.errors import NotFound
 

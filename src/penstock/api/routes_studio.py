@@ -10,7 +10,8 @@ from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from penstock.api.authorize import Context, Ctx
+from penstock.api.authorize import Ctx
+from penstock.api.context import Context
 from penstock.errors import Unavailable
 
 STUDIO = Path(__file__).with_name("studio")

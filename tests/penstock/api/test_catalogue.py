@@ -334,3 +334,19 @@ def test_next_attempt_replaces_a_failed_one_and_its_end_counts() -> None:
 def test_asset_without_jobs_waits_until_its_source_arrives() -> None:
     assert states.derive([], arrived=False) == (AssetState.WAITING, None)
     assert states.derive([], arrived=True) == (AssetState.CONVERTING, None)
+
+
+def test_full_disk_is_unavailable_and_loses_nothing(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'full.db'}")
+    database.migrate()
+    catalogue = Catalogue(database)
+    kept = asset_id()
+    catalogue.create(kept, "A film", UPLOAD)
+    database.close()
+    # SQLite answers a full disk and a full page count alike.
+    sa.event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count=1"))
+    with pytest.raises(Unavailable, match="disk is full"):
+        for _ in range(100):
+            catalogue.create(asset_id(), "x" * 1000, UPLOAD)
+    assert catalogue.entry(kept).asset.title == "A film"
+    database.close()
