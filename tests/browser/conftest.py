@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import films
 from browser.pages import Opener, new_session, sign_in
@@ -48,6 +48,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     running = RunningStack(data_dir, PENSTOCK_MULTIPART_THRESHOLD_BYTES=str(5 * 2**20)).start()
     yield running
     running.stop()
+
+
+expect.set_options(timeout=20_000)  # a bound for a busy machine; nothing waits for it when all is well
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,7 @@ export class AssetRow {
     if (asset.duration_s != null) setText(this.length, duration(asset.duration_s));
     this.watch.hidden = this.copy.hidden = state !== "published";
     this.watch.setAttribute("aria-label", `Watch ${title}`);
-    this.copy.setAttribute("aria-label", `Copy the watch link of ${title}`);
+    this.nameCopy(this.copy.textContent ?? "Copy link");
     this.remove.setAttribute("aria-label", `Delete ${title}`);
     if (state === "published") void this.showPoster();
   }
@@ -125,8 +125,13 @@ export class AssetRow {
       showLink(this.asset.title, session.watch_url); // no permission, or a page without https
       return;
     }
-    setText(this.copy, "Copied");
-    setTimeout(() => setText(this.copy, "Copy link"), COPIED_MS);
+    this.nameCopy("Copied");
+    setTimeout(() => this.nameCopy("Copy link"), COPIED_MS);
+  }
+
+  private nameCopy(text: string): void {
+    setText(this.copy, text);
+    this.copy.setAttribute("aria-label", `${text} of ${this.asset.title}`);
   }
 
   private async delete(): Promise<void> {

@@ -33,6 +33,8 @@ export class PenstockUploader extends HTMLElement {
     (item) => this.changed(item),
   );
   private readonly rows = new Map<string, Row>();
+  /** Assets of earlier visits that the server is being asked about. */
+  private readonly lookingFor = new Set<string>();
   private readonly list = h("ul", { "aria-label": "Uploads" });
   private readonly live = h("p", { class: "visually-hidden", "aria-live": "polite" });
   private readonly note = h("p", { class: "note", role: "alert" });
@@ -98,15 +100,11 @@ export class PenstockUploader extends HTMLElement {
   /** Ids of the assets whose upload this element shows. */
   get assetIds(): ReadonlySet<string> {
     const shown = [...this.rows.values()].map((row) => row.assetId);
-    return new Set(shown.filter((id) => id !== null));
+    return new Set([...shown, ...this.lookingFor].filter((id) => id !== null));
   }
 
   addFiles(files: Iterable<File>): void {
-    for (const file of files) {
-      this.rows.get(fingerprint(file))?.remove();
-      this.rows.delete(fingerprint(file));
-      this.changed(this.queue.add(file));
-    }
+    for (const file of files) this.changed(this.queue.add(file));
   }
 
   private ownApi(): Api {
@@ -115,16 +113,23 @@ export class PenstockUploader extends HTMLElement {
 
   /** Offer to go on with what an earlier visit left behind, where the server still has its parts. */
   private async showUnfinished(): Promise<void> {
-    for (const record of this.records.all().slice(-5)) {
-      const file = asFile(record);
-      const id = fingerprint(file);
-      if (this.rows.has(id)) continue;
-      try {
-        const parts = await (this.api ?? this.ownApi()).listParts(record.assetId);
-        if (!this.rows.has(id)) this.offer(id, record, parts.length * record.upload.part_size_bytes);
-      } catch (error) {
-        if (error instanceof ApiError && !error.retryable && error.status !== 401) this.records.forget(file);
-      }
+    const records = this.records.all().slice(-5);
+    for (const { assetId } of records) this.lookingFor.add(assetId);
+    for (const record of records) {
+      await this.showIfUnfinished(record);
+      this.lookingFor.delete(record.assetId);
+      this.tell("penstock-upload-change", { assetId: record.assetId });
+    }
+  }
+
+  private async showIfUnfinished(record: UploadRecord): Promise<void> {
+    const file = asFile(record);
+    const id = fingerprint(file);
+    try {
+      const parts = await (this.api ?? this.ownApi()).listParts(record.assetId);
+      if (!this.rows.has(id)) this.offer(id, record, parts.length * record.upload.part_size_bytes);
+    } catch (error) {
+      if (error instanceof ApiError && !error.retryable && error.status !== 401) this.records.forget(file);
     }
   }
 
@@ -145,7 +150,6 @@ export class PenstockUploader extends HTMLElement {
     );
     this.rows.set(id, row);
     this.list.append(row.element);
-    this.tell("penstock-upload-change", { assetId: record.assetId });
   }
 
   private async discard(id: string, record: UploadRecord): Promise<void> {
@@ -164,7 +168,7 @@ export class PenstockUploader extends HTMLElement {
       this.list.append(row.element);
     }
     const before = row.state;
-    row.assetId = item.assetId;
+    row.assetId = item.assetId ?? row.assetId;
     row.show(item.state, statusText(item), (item.sentBytes * 100) / Math.max(1, item.file.size));
     if (before === item.state) return;
     this.setActions(row, item);

@@ -8,7 +8,8 @@ import { takeSecret } from "./secret.ts";
 
 const sessionId = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) ?? "");
 const player = new PenstockPlayer();
-const heading = h("h1");
+// For screen readers also when there is no film to name.
+const heading = h("h1", { class: "visually-hidden" }, "Watch");
 const until = h("p", { class: "until" });
 
 player.setAttribute("session", sessionId);
@@ -17,6 +18,7 @@ player.token = takeSecret(`watch.${sessionId}`, location.hash.slice(1)) ?? "";
 player.addEventListener("penstock-ready", (event) => {
   const { title, expires_at } = (event as CustomEvent<PlayerConfig>).detail;
   setText(heading, title);
+  heading.className = "";
   setText(until, `You can watch until ${moment(expires_at)}.`);
   document.title = title;
 });

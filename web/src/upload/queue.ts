@@ -85,11 +85,14 @@ export class UploadQueue {
     });
   }
 
-  /** Put a file in line. A file that is in line already is not taken twice. */
+  /** Put a file in line. A file that is in line already is not taken twice; one that failed is tried again. */
   add(file: File): UploadItem {
     const id = fingerprint(file);
     const present = this.items.get(id);
-    if (present !== undefined && present.state !== "done") return present;
+    if (present !== undefined && present.state !== "done") {
+      this.retry(present);
+      return present;
+    }
     const item = new UploadItem(id, file);
     this.items.set(id, item);
     if (file.size === 0) {
