@@ -90,6 +90,7 @@ def _encryption(path: str, kind: str, encryption: Json, dash: bool, hls: bool) -
         if not speke.get(member):
             raise SettingRefused(f"{inner}.{member[0].lower()}{member[1:]}", "is needed")
     key_provider_url(f"{inner}.url", speke["Url"])
+    hls_systems: tuple[str, ...]
     if kind == DASH:
         dash_systems, hls_systems = _systems(f"{inner}.systemIds", speke.get("SystemIds"), 2), ()
     else:

@@ -88,7 +88,7 @@ class MediaConvert:
         ascending = params.get("Order") == "ASCENDING"
         most = params.get("MaxResults") or _PAGE
         queue = params.get("Queue")
-        found = self._store.list(
+        found = self._store.page(
             status=params.get("Status"),
             queue=None if queue is None else state_events.queue_arn(self._config, queue),
             ascending=ascending,

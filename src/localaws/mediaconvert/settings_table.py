@@ -58,7 +58,7 @@ def ignored(why: str, *values: object) -> NoEffect:
 
 
 _TIMECODES = "timecodes are not written"
-_PRESENTATION = {
+_PRESENTATION: dict[str, Rule] = {
     "AudioDuration": only("DEFAULT_CODEC_DURATION"),
     "C2paManifest": only("EXCLUDE"),
     "KlvMetadata": only("NONE"),
@@ -67,7 +67,7 @@ _PRESENTATION = {
     "Scte35Source": only("NONE"),
     "TimedMetadata": only("NONE"),
 }
-_SEGMENTED_GROUP = {
+_SEGMENTED_GROUP: dict[str, Rule] = {
     "Destination": within("$dt$ $d$ $t$ $fn$ are expanded"),
     "DestinationSettings": YES,
     "Encryption": YES,

@@ -115,7 +115,7 @@ class Store:
         with self._engine.begin() as connection:
             return connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
 
-    def list(
+    def page(
         self, *, status: str | None, queue: str | None, ascending: bool, after: int | None, most: int
     ) -> Sequence[Job]:
         """Jobs in order of submission, at most `most`; `after` is the sequence number of the last one already seen."""

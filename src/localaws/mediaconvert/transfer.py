@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -83,19 +84,19 @@ class Store:
         head = self._patiently(lambda: self._s3.head_object(Bucket=bucket, Key=object_key), uri, cancel)
         size, etag = head["ContentLength"], head["ETag"]
         _need_room(path.parent, size)
-        partial = path.with_name(f"{path.name}.{etag.strip(chr(34))[:64]}.part")
+        part = path.with_name(f"{path.name}.{etag.strip(chr(34))[:64]}.part")
 
         def attempt() -> None:
-            done = partial.stat().st_size if partial.exists() else 0
-            with partial.open("ab") as file:
+            done = part.stat().st_size if part.exists() else 0
+            with part.open("ab") as file:
                 if done < size:
                     self._stream(bucket, object_key, etag, file, done, size, cancel, on_bytes)
 
         self._patiently(attempt, uri, cancel)
-        if partial.stat().st_size != size:
-            partial.unlink()
+        if part.stat().st_size != size:
+            part.unlink()
             raise JobError(HTTP_SERVER, f"{uri} changed while it was read; submit the job again")
-        partial.rename(path)
+        part.rename(path)
         return int(size)
 
     def _stream(
@@ -145,7 +146,7 @@ class Store:
             for manifests in (False, True):
                 batch = [upload for upload in uploads if upload.is_manifest == manifests]
                 begun += batch
-                self._patiently(lambda batch=batch: self._send(batch, cancel, tally), "the destination", cancel)
+                self._patiently(partial(self._send, batch, cancel, tally), "the destination", cancel)
         except BaseException:
             self.remove(begun)
             raise
