@@ -29,6 +29,11 @@ def test_byte_order_mark_is_no_harm() -> None:
     assert parse(b"\xef\xbb\xbf<a>b</a>") == "b"
 
 
+def test_bytes_mean_utf_8_whatever_the_declaration_says() -> None:
+    assert parse("<?xml version='1.0' encoding='latin-1'?><a>\u00e4</a>".encode()) == "\u00e4"
+    refused("<a>\u00e4</a>".encode("latin-1"), "not UTF-8 at byte 3")
+
+
 @pytest.mark.parametrize(
     "document",
     [
