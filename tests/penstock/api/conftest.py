@@ -36,6 +36,11 @@ def clock() -> Clock:
     return Clock()
 
 
+def ending_with_us(*command: str) -> list[str]:
+    """`command`, options of setpriv before it, so that it dies with a test run that is killed."""
+    return ["setpriv", "--pdeathsig=KILL", *command] if shutil.which("setpriv") else list(command)
+
+
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     """A running S3 server with both buckets."""
@@ -48,7 +53,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     config.state_dir.mkdir(parents=True)
     config.webhook_token_file.write_text("unused")
     prepared = objectstore.prepare(config)
-    with subprocess.Popen(prepared.argv, cwd=prepared.cwd, env=prepared.env, stdout=-3, stderr=-3) as server:
+    with subprocess.Popen(
+        ending_with_us(*prepared.argv), cwd=prepared.cwd, env=prepared.env, stdout=-3, stderr=-3
+    ) as server:
         try:
             until(lambda: objectstore.ready(prepared), 30)
             until(lambda: _made(config), 30)
@@ -129,25 +136,29 @@ def postgresql() -> Iterator[str]:
     if not (shutil.which("initdb") and shutil.which("setpriv")):
         pytest.skip("PostgreSQL is not installed")
     # PostgreSQL refuses to run as root.
-    user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
+    user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
     folder = Path(tempfile.mkdtemp(prefix="penstock-postgresql-"))
     if user:
         shutil.chown(folder, "nobody", "nogroup")
-    data, port = str(folder / "data"), free_port()
-    subprocess.run(
-        [*user, "initdb", "-D", data, "-U", "penstock", "-A", "trust", "-N"], check=True, capture_output=True
-    )
+    try:
+        yield from _postgresql(folder / "data", user)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgresql(data: Path, user: list[str]) -> Iterator[str]:
+    make = ending_with_us(*user, "initdb", "-D", str(data), "-U", "penstock", "-A", "trust", "-N")
+    subprocess.run(make, check=True, capture_output=True)
+    port = free_port()
     options = ["-F", "-p", str(port), "-k", "", "-h", "127.0.0.1", "-c", "max_connections=50"]
-    with subprocess.Popen(
-        [*user, shutil.which("postgres") or "", "-D", data, *options], stdout=-3, stderr=-3, start_new_session=True
-    ) as server:
+    command = ending_with_us(*user, "postgres", "-D", str(data), *options)
+    with subprocess.Popen(command, stdout=-3, stderr=-3) as server:
         try:
             ready = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
             until(lambda: subprocess.run(ready, check=False).returncode == 0, 20)
             yield f"postgresql+psycopg://penstock@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
