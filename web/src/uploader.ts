@@ -14,11 +14,12 @@ import { bytes, timeLeft } from "./format.ts";
 import controls from "./styles/controls.css?inline";
 import tokens from "./styles/tokens.css?inline";
 import styles from "./styles/uploader.css?inline";
-import { type UploadItem, UploadQueue } from "./upload/queue.ts";
+import type { UploadItem } from "./upload/item.ts";
+import { UploadQueue } from "./upload/queue.ts";
 import { asFile, fingerprint, type UploadRecord, UploadRecords } from "./upload/resume.ts";
 
 const UP_ARROW = "M12 19V5m-6 6 6-6 6 6";
-const ACCEPT = "video/*,.mkv,.mxf,.ts,.m2ts,.mov,.avi";
+const ACCEPT = "video/*,.mkv,.mov,.webm,.ts,.m2ts,.mts";
 const GONE_AFTER_MS = 4000;
 
 export class PenstockUploader extends HTMLElement {
@@ -67,7 +68,7 @@ export class PenstockUploader extends HTMLElement {
           h("strong", {}, "Add films"),
           h("span", { class: "fine" }, " by dropping them anywhere on this page"),
         ),
-        h("p", { class: "hint" }, "MP4, MOV, MKV, MXF, TS and others. Uploads can be paused."),
+        h("p", { class: "hint" }, "MP4, MOV, MKV, WebM or MPEG-TS. Uploads can be paused."),
       ),
       choose,
     );

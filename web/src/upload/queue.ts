@@ -8,36 +8,11 @@
 import AwsS3 from "@uppy/aws-s3";
 import Uppy from "@uppy/core";
 import { ApiError, errorSentence, isMultipart, type UploadApi } from "../api.ts";
-import type { Part, Upload } from "../model.ts";
-import { Pace } from "./pace.ts";
+import type { Upload } from "../model.ts";
+import { UploadItem, type UploadState } from "./item.ts";
 import { fingerprint, type UploadRecords } from "./resume.ts";
 import { PartSigner } from "./signer.ts";
 import { TransferError, transfer } from "./transfer.ts";
-
-export type UploadState = "queued" | "preparing" | "sending" | "paused" | "finishing" | "done" | "failed";
-
-export class UploadItem {
-  state: UploadState = "queued";
-  sentBytes = 0;
-  error: string | null = null;
-  /** False when trying the same file again cannot help. */
-  canRetry = true;
-  assetId: string | null = null;
-  upload: Upload | null = null;
-  /** Uppy's id of the file, once it was handed over. */
-  uppyId: string | null = null;
-  formUsed = false;
-  formTries = 0;
-  signer: PartSigner | null = null;
-  /** Parts known to be on the server, for Uppy's first look; later looks ask the server. */
-  knownParts: Part[] | null = null;
-  readonly pace = new Pace();
-
-  constructor(
-    readonly id: string,
-    readonly file: File,
-  ) {}
-}
 
 const FILES_AT_ONCE = 3;
 const RETRY_DELAYS_MS = [300, 1000, 3000, 8000, 15_000];
