@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 
 import httpx
-from penstock.cli import upload_with_progress
-from penstock.client import Client
 from playback import Judgement, judge
 from rich.console import Console
 from rich.table import Table
 
 from penstock import stack
+from penstock.cli import upload_with_progress
+from penstock.client import Client
 from penstock.errors import PenstockError
 
 HERE = Path(__file__).resolve().parent
