@@ -129,7 +129,9 @@ def instructions(upload: Upload, clients: Clients, settings: Settings, now: date
             ],
             ExpiresIn=settings.upload_ttl_s,
         )
-    return {"method": "post", **post, "expires_at": now + timedelta(seconds=settings.upload_ttl_s)}
+    # Every S3 takes the slash, and SeaweedFS 4.48 breaks off the CORS preflight of a bucket's address without it.
+    address = {"url": post["url"].rstrip("/") + "/", "fields": post["fields"]}
+    return {"method": "post", **address, "expires_at": now + timedelta(seconds=settings.upload_ttl_s)}
 
 
 def sign_parts(upload: Upload, numbers: Sequence[int], clients: Clients, settings: Settings) -> dict[int, str]:

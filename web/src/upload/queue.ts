@@ -218,7 +218,7 @@ export class UploadQueue {
     item.formUsed = true;
     const upload = this.uploadOf(file);
     if (isMultipart(upload)) throw new Error("A multipart upload has no form.");
-    return { method: "POST" as const, url: bucketAddress(upload.url), fields: { ...upload.fields } };
+    return { method: "POST" as const, url: upload.url, fields: { ...upload.fields } };
   }
 
   private started(file: UppyFileLike) {
@@ -360,13 +360,6 @@ const BUSY: ReadonlySet<UploadState> = new Set(["preparing", "sending", "finishi
 function isFinal(error: unknown): boolean {
   if (error instanceof TransferError) return error.source.status === 404;
   return error instanceof ApiError && !error.retryable && error.status !== 401 && error.status !== 403;
-}
-
-/** The address of a bucket with a slash at its end; S3 takes both, but SeaweedFS 4.48 breaks off a preflight without. */
-function bucketAddress(url: string): string {
-  const address = new URL(url);
-  if (!address.pathname.endsWith("/")) address.pathname += "/";
-  return address.href;
 }
 
 /** What the callbacks need of Uppy's file. */
