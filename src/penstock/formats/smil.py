@@ -83,15 +83,52 @@ def parse(smil: bytes) -> Smil:
 
     Raises ManifestError saying what is missing or does not match.
     """
+    read = survey(smil)
+    if read.problems:
+        raise ManifestError(read.problems[0].message)
+    return Smil(read.videos, read.texts)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An element that MediaPackage could not use. `name` is its file as written, which may be no usable name."""
+
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a SMIL manifest says, with everything in it that cannot be used."""
+
+    videos: tuple[Video, ...]
+    texts: tuple[Text, ...]
+    problems: tuple[Problem, ...]
+
+
+def survey(smil: bytes) -> Survey:
+    """Read a SMIL manifest to the end, whatever is wrong with single elements.
+
+    Raises ManifestError for what is no SMIL at all.
+    """
     root = safexml.parse(smil, max_bytes=MAX_SMIL_BYTES, error=ManifestError)
     if _local(root) != "smil":
         raise ManifestError(f"the root element is {_local(root)[:40]!r}, expected smil")
-    elements = [element for element in root.iter() if isinstance(element.tag, str)]
-    videos = tuple(_video(element) for element in elements if _local(element) == "video")
-    texts = tuple(_text(element) for element in elements if _local(element) == "textstream")
-    if not videos:
-        raise ManifestError("the SMIL names no video")
-    return Smil(videos, texts)
+    videos: list[Video] = []
+    texts: list[Text] = []
+    problems: list[Problem] = []
+    for element in root.iter():
+        kind = _local(element) if isinstance(element.tag, str) else ""
+        try:
+            if kind == "video":
+                videos.append(_video(element))
+            elif kind == "textstream":
+                texts.append(_text(element))
+        except ManifestError as exc:
+            problems.append(Problem(_written_name(element), exc.message))
+    if not videos and not problems:
+        problems.append(Problem("", "the SMIL names no video"))
+    return Survey(tuple(videos), tuple(texts), tuple(problems))
 
 
 def _video_attributes(video: Video) -> dict[str, str]:
@@ -125,7 +162,11 @@ def _text(element: etree._Element) -> Text:
 
 
 def _name(element: etree._Element) -> str:
-    return _file_name(element.get("name") or element.get("src") or "")
+    return _file_name(_written_name(element))
+
+
+def _written_name(element: etree._Element) -> str:
+    return element.get("name") or element.get("src") or ""
 
 
 def _list(element: etree._Element, attribute: str) -> list[str]:
