@@ -6,6 +6,7 @@ before it expires; ending a session stops licenses at once.
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -38,7 +39,8 @@ class Playback:
         job, expires = playable(entry), int(session.expires_at.timestamp())
         claims = tokens.Claims(session.id, session.asset_id, expires, int(session.created_at.timestamp()))
         token = tokens.mint(claims, self._token_keys[TOKEN_KEY_ID], TOKEN_KEY_ID)
-        resource = f"{self._url}{cookie_path(session.asset_id)}*"
+        # Only what a player fetches: job settings may have made clear files beside it.
+        resource = f"{self._url}/{quote(_folder(job))}/*"
         return PlaybackSession(
             id=session.id,
             asset_id=session.asset_id,
@@ -64,6 +66,11 @@ class Playback:
 
     def _address(self, object_key: str | None) -> str | None:
         return f"{self._url}/{quote(object_key)}" if object_key else None
+
+
+def _folder(job: Job) -> str:
+    """The deepest folder that holds both manifests and so everything they name."""
+    return posixpath.commonpath([posixpath.dirname(key) for key in (job.dash, job.hls) if key])
 
 
 def cookie_path(asset_id: str) -> str:

@@ -85,7 +85,9 @@ class TestSessions:
 
         judge(opened["dash_url"])
         judge(f"{api.url}/assets/{film.id}/default/stream/seg-1.cmfv", after_s=590)
-        for url, after_s in ((opened["dash_url"], 601), (opened["dash_url"].replace(film.id, str(uuid.uuid4())), 0)):
+        elsewhere = opened["dash_url"].replace(film.id, str(uuid.uuid4()))
+        clear_file = f"{api.url}/assets/{film.id}/small/mp4/film.mp4"
+        for url, after_s in ((opened["dash_url"], 601), (elsewhere, 0), (clear_file, 0)):
             with pytest.raises(BadSignature):
                 judge(url, after_s)
 
