@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -356,6 +356,38 @@ def test_memory_is_bounded(jailed: bool) -> None:
     completed = run([*argv, "-f", "null", "-"], inputs={}, limits=limits, jailed=jailed)
     assert not completed.ok
     assert "memory" in completed.problem()
+
+
+PLAYED = ("-re", "-f", "lavfi", "-i", "testsrc2=duration=2:rate=25", "-progress", "pipe:1", "-f", "null", "-")
+
+
+def kill_program(times: int) -> tuple[list[str], Callable[[str], None]]:
+    """What the jailed program said, and a listener that kills it at its first words, so often."""
+    said: list[str] = []
+    left = [times]
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if left[0] and line.startswith("frame="):
+            left[0] -= 1
+            for process in psutil.Process().children(recursive=True):
+                process.kill()
+
+    return said, hear
+
+
+@both_ways
+def test_program_that_somebody_killed_is_started_again(jailed: bool) -> None:
+    said, hear = kill_program(1)
+    completed = run([FFMPEG, *QUIET, *PLAYED], inputs={}, limits=LIMITS, on_line=hear, jailed=jailed)
+    assert completed.ok, completed.stderr_tail
+    assert said[-1] == "progress=end"
+
+
+def test_program_that_is_killed_each_time_is_given_up() -> None:
+    _, hear = kill_program(99)
+    completed = run([FFMPEG, *QUIET, *PLAYED], inputs={}, limits=LIMITS, on_line=hear)
+    assert completed.killed
 
 
 def test_processor_time_is_bounded() -> None:

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 # What the jail starts with; bwrap clears even this for the program inside.
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "LC_ALL": "C"}
 TMP_BYTES = 64 << 20
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -216,10 +217,43 @@ def run(
     secrets: contents of /secrets/<name>, in memory only. on_line: called in this thread with each line of stdout.
     cancel: when set, everything inside is gone within 1 s. capture_bytes: how much of standard output to keep.
     Blocks; the process inside dies when the calling thread or its process does. What on_line raises ends the run and is
-    raised again. Never raises for what the program does: look at the result.
+    raised again. Never raises for what the program does: look at the result. A program that somebody killed, as a
+    system short of memory does, is started again, ATTEMPTS times in all; so on_line may hear of it from the beginning.
     """
     if jailed is None:
         jailed = available().jailed
+    for attempt in range(1, ATTEMPTS + 1):
+        completed = _run_once(
+            argv,
+            inputs=inputs,
+            output_dir=output_dir,
+            limits=limits,
+            secrets=secrets,
+            on_line=on_line,
+            cancel=cancel,
+            capture_bytes=capture_bytes,
+            jailed=jailed,
+        )
+        # Over its processor time the kernel kills it, too; so short a run cannot have used that up.
+        used_up = completed.wall_s * (os.cpu_count() or 1) >= limits.cpu_s
+        if not completed.killed or used_up:
+            break
+        log.warning("%s was killed, attempt %s of %s", Path(argv[0]).name, attempt, ATTEMPTS)
+    return completed
+
+
+def _run_once(
+    argv: Sequence[str],
+    *,
+    inputs: Mapping[Path, str],
+    output_dir: Path | None,
+    limits: Limits,
+    secrets: Mapping[str, bytes] | None,
+    on_line: Callable[[str], None] | None,
+    cancel: Event | None,
+    capture_bytes: int,
+    jailed: bool,
+) -> Completed:
     held: list[int] = []
     try:
         secret_fds = {name: _in_memory(content, held) for name, content in (secrets or {}).items()}

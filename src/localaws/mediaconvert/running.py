@@ -70,6 +70,11 @@ class Completed:
             return -self.exit_status
         return self.exit_status - 128 if self.exit_status - 128 in FATAL_SIGNALS else None
 
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL ended it: by its limit of processor time or by somebody else, but not by us on a cancel."""
+        return self.ending is Ending.EXITED and self.signal_number == signal.SIGKILL
+
     def problem(self) -> str:
         """Say in one sentence why the run did not succeed; empty when it did."""
         if self.ok:
@@ -80,7 +85,7 @@ class Completed:
             return f"did not finish within {self.wall_s:.0f} s"
         if self.disk_full:
             return "the disk is full"
-        if self.signal_number in (signal.SIGXCPU, signal.SIGKILL):
+        if self.killed or self.signal_number == signal.SIGXCPU:
             return "was ended for using more processor time or memory than it may"
         if self.signal_number == signal.SIGXFSZ or "File too large" in self.stderr_tail:
             return "wrote a larger file than it may"
