@@ -47,7 +47,7 @@ def segment_names(media: str) -> list[str]:
     found: list[str] = []
     segments = 0
     ended = False
-    for line in _lines(media):
+    for line in lines(media):
         if line.startswith("#EXT-X-MAP:"):
             found.append(_inside(_attribute(line, "URI")))
         elif line.startswith((_STREAM_INF, *_WITH_URI)):
@@ -65,7 +65,7 @@ def segment_names(media: str) -> list[str]:
 
 def key_formats(playlist: str) -> list[str]:
     """The KEYFORMATs a playlist offers keys in, in order of appearance, each once."""
-    keys = [attributes(line) for line in _lines(playlist) if line.startswith(_KEYS)]
+    keys = [attributes(line) for line in lines(playlist) if line.startswith(_KEYS)]
     return list(dict.fromkeys(key.get("KEYFORMAT", IDENTITY) for key in keys if key.get("METHOD") != "NONE"))
 
 
@@ -79,8 +79,8 @@ def viewer_playlist(playlist: str, *, served: Collection[str] = (FAIRPLAY,), ren
     formats = set(key_formats(playlist))
     kept = formats & set(served) or formats
     names = {reference: viewer_name(reference) for reference in _references(playlist) if _inside(reference) in renamed}
-    lines = [_rewritten(line, names) for line in _lines(playlist) if not _is_dropped(line, kept)]
-    return "\n".join(lines) + "\n"
+    rewritten = [_rewritten(line, names) for line in lines(playlist) if not _is_dropped(line, kept)]
+    return "\n".join(rewritten) + "\n"
 
 
 def viewer_name(path: str) -> str:
@@ -103,6 +103,16 @@ def attributes(line: str) -> dict[str, str]:
     return found
 
 
+def lines(playlist: str) -> Iterator[str]:
+    """Lines that say something. Raises ManifestError unless it starts with EXTM3U (RFC 8216, 4.3.1.1)."""
+    if len(playlist) > MAX_PLAYLIST_CHARS:
+        raise ManifestError(f"the playlist has {len(playlist)} characters, at most {MAX_PLAYLIST_CHARS} are read")
+    found = re.split(r"\r?\n", playlist)
+    if found[0] != "#EXTM3U":
+        raise ManifestError(f"a playlist starts with #EXTM3U, got {found[0][:40]!r}")
+    return (line for line in found if line.strip())
+
+
 def _is_dropped(line: str, kept: set[str]) -> bool:
     if not line.startswith(_KEYS):
         return False
@@ -120,7 +130,7 @@ def _rewritten(line: str, names: dict[str, str]) -> str:
 def _references(multivariant: str) -> Iterator[str]:
     """Addresses of media playlists as they are written."""
     expected = False
-    for line in _lines(multivariant):
+    for line in lines(multivariant):
         if line.startswith("#EXTINF:"):
             return
         if line.startswith(_STREAM_INF):
@@ -134,16 +144,6 @@ def _references(multivariant: str) -> Iterator[str]:
                 raise ManifestError(f"{line[:80]!r} follows no EXT-X-STREAM-INF")
             expected = False
             yield line
-
-
-def _lines(playlist: str) -> Iterator[str]:
-    """Lines that say something. Raises ManifestError unless it starts with EXTM3U (RFC 8216, 4.3.1.1)."""
-    if len(playlist) > MAX_PLAYLIST_CHARS:
-        raise ManifestError(f"the playlist has {len(playlist)} characters, at most {MAX_PLAYLIST_CHARS} are read")
-    lines = re.split(r"\r?\n", playlist)
-    if lines[0] != "#EXTM3U":
-        raise ManifestError(f"a playlist starts with #EXTM3U, got {lines[0][:40]!r}")
-    return (line for line in lines if line.strip())
 
 
 def _attribute(line: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """What MediaPackage VOD takes as a source of an asset: rules over a SMIL manifest and the heads of the files it names.
 
 Never reads a file itself: whoever asks hands in a way to open one, so the same rules hold on a disk and in a bucket.
-Source: https://docs.aws.amazon.com/mediapackage/latest/ug/supported-inputs-vod-smil.html and quotas-vod.html; that GOPs,
+Source: https://docs.aws.amazon.com/mediapackage/latest/ug/supported-inputs-vod-smil.html, quotas-vod.html; that GOPs,
 frame rates and audio layouts must agree over renditions is what its packagers need to switch between them.
 """
 
