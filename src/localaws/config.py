@@ -65,6 +65,10 @@ class Origin:
 
     url: str | None = None
     bucket: str | None = None
+    headers: Mapping[str, Path] = field(default_factory=dict)
+    """Header that every request to the server carries -> file with its value, which may be a secret."""
+    cached: bool = False
+    """The server's answers to GET are files that the edge keeps and serves by itself."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ class Config:
     buckets: tuple[Bucket, ...] = ()
     rules: tuple[Rule, ...] = ()
     edge: Edge | None = None
+    secrets: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    """ARN of a secret, as Secrets Manager has it -> its members, each in a file."""
     services: tuple[ServiceProcess, ...] = ()
     welcome: tuple[str, ...] = ()
     """Lines for whoever started the stack, shown on the terminal alone once everything is ready."""
@@ -169,6 +175,7 @@ def parse(document: object) -> Config:
         buckets=top.take("buckets", checks.list_of(_bucket), ()),
         rules=top.take("rules", checks.list_of(_rule), ()),
         edge=top.take("edge", _edge, None),
+        secrets=top.take("secrets", checks.map_of(checks.map_of(checks.absolute_path)), {}),
         services=top.take("services", checks.list_of(_service), ()),
         welcome=top.take("welcome", checks.list_of(checks.any_text), ()),
     )
@@ -195,6 +202,7 @@ def dump(config: Config) -> dict[str, Any]:
         ],
         "rules": [{"name": r.name, "pattern": dict(r.pattern), "target": _dump_target(r.target)} for r in config.rules],
         **({"edge": _dump_edge(config.edge)} if config.edge else {}),
+        "secrets": {arn: {name: str(file) for name, file in files.items()} for arn, files in config.secrets.items()},
         "services": [
             {"name": s.name, "argv": list(s.argv), "env": dict(s.env), **({"ready": s.ready} if s.ready else {})}
             for s in config.services
@@ -210,11 +218,18 @@ def _dump_target(target: Target) -> dict[str, Any]:
 def _dump_edge(edge: Edge) -> dict[str, Any]:
     return {
         "url": edge.url,
-        "origins": {name: {k: v for k, v in vars(origin).items() if v} for name, origin in edge.origins.items()},
+        "origins": {name: _dump_origin(origin) for name, origin in edge.origins.items()},
         "key_groups": {name: {k: str(v) for k, v in keys.items()} for name, keys in edge.key_groups.items()},
         "behaviors": [{k: v for k, v in vars(behavior).items() if v} for behavior in edge.behaviors],
         "allowed_origins": list(edge.allowed_origins),
     }
+
+
+def _dump_origin(origin: Origin) -> dict[str, Any]:
+    members = {name: value for name, value in vars(origin).items() if value}
+    if origin.headers:
+        members["headers"] = {name: str(file) for name, file in origin.headers.items()}
+    return members
 
 
 def _account_id(value: Any, where: str) -> str:
@@ -273,10 +288,17 @@ def _rule(value: Any, where: str) -> Rule:
 
 def _origin(value: Any, where: str) -> Origin:
     members = checks.Members(value, where)
-    origin = Origin(members.take("url", checks.url, None), members.take("bucket", checks.text, None))
+    origin = Origin(
+        url=members.take("url", checks.url, None),
+        bucket=members.take("bucket", checks.text, None),
+        headers=members.take("headers", checks.map_of(checks.absolute_path), {}),
+        cached=members.take("cached", checks.flag, False),
+    )
     members.end()
     if (origin.url is None) == (origin.bucket is None):
         raise InvalidRequest(f"{where} needs either url or bucket")
+    if (origin.headers and not origin.cached) or (origin.cached and origin.url is None):
+        raise InvalidRequest(f"{where}: headers are for a cached origin, and only a url can be one")
     return origin
 
 

@@ -1,4 +1,4 @@
-"""The AWS endpoint process: MediaConvert and EventBridge on one port, event delivery, the conversion engine.
+"""The AWS endpoint process: MediaConvert, MediaPackage VOD, EventBridge on one port; event delivery, both engines.
 
 Composes the parts and knows nothing of their inside. Started by the supervisor, or by hand:
 `python -m localaws.endpoint --config FILE`.
@@ -32,6 +32,8 @@ from localaws import objectstore, s3_events
 from localaws.config import HOST, Config, load
 from localaws.events import Bus, EventsProvider
 from localaws.mediaconvert.provider import MediaConvert
+from localaws.mediapackage_vod import egress
+from localaws.mediapackage_vod.provider import MediaPackageVod
 from localaws.private_files import secret_file
 from localaws.wire import DISK_FULL, Service, ServiceError, application, is_disk_full, receive, refusal
 from penstock.errors import InvalidRequest, PenstockError, Unavailable
@@ -53,8 +55,14 @@ class Endpoint:
         config.state_dir.mkdir(parents=True, exist_ok=True)
         DBOS(config=_dbos_config(config))
         self.mediaconvert = MediaConvert(config, self._publish)
-        services = [Service("mediaconvert", self.mediaconvert), Service("events", EventsProvider(self.bus))]
+        self.mediapackage = MediaPackageVod(config, self._publish)
+        services = [
+            Service("mediaconvert", self.mediaconvert),
+            Service("mediapackage-vod", self.mediapackage),
+            Service("events", EventsProvider(self.bus)),
+        ]
         routes = [
+            Route(egress.PATH, self.mediapackage.egress.answer),
             Route("/healthz", self._health),
             Route(objectstore.WEBHOOK_PATH, self._s3_change, methods=["POST"]),
             Route(objectstore.STARTED_PATH, self._s3_started, methods=["POST"]),
@@ -65,14 +73,17 @@ class Endpoint:
         DBOS.launch()
         self.bus.start()
         self.mediaconvert.start()
+        self.mediapackage.start()
         threading.Thread(target=self._prepare_storage, name="buckets", daemon=True).start()
 
     def stop(self) -> None:
         """Stop all work so that the next start goes on with it."""
         self._stopping.set()
         self.mediaconvert.stop()
+        self.mediapackage.stop()
         DBOS.destroy(workflow_completion_timeout_sec=1)
         self.mediaconvert.close()
+        self.mediapackage.close()
         self.bus.stop()
 
     def _publish(self, event: dict[str, Any]) -> None:
@@ -187,7 +198,7 @@ async def serve(endpoint: Endpoint) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m localaws.endpoint", description="MediaConvert and EventBridge here"
+        prog="python -m localaws.endpoint", description="MediaConvert, MediaPackage VOD and EventBridge here"
     )
     parser.add_argument("--config", type=Path, required=True)
     options = parser.parse_args(arguments)

@@ -170,6 +170,8 @@ class _Front:
             service = self._authenticate(call)
             status, document = await run_in_threadpool(service.invoke, call)
             headers = {"x-amzn-requestid": request_id}
+            if status == 204:
+                return Response(status_code=status, headers=headers)
             return Response(json.dumps(document, allow_nan=False), status, headers, service.content_type)
         except ServiceError as exc:
             return refusal(exc, request_id, service)

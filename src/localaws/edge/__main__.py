@@ -26,11 +26,12 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from localaws import config as configuration
+from localaws.edge.answers import sendable
 from localaws.edge.app import Edge, Route
 from localaws.edge.authorize import Authorizer
 from localaws.edge.cache import FRESH_S, GRACE_S, Cache
 from localaws.edge.media import Media
-from localaws.edge.origins import BucketOrigin, HttpClient, Timeouts
+from localaws.edge.origins import BucketOrigin, HttpClient, Origin, ServerOrigin, Timeouts
 from localaws.edge.proxy import Proxy
 from localaws.edge.targets import matcher
 from penstock.errors import Conflict, InvalidRequest, PenstockError
@@ -68,15 +69,10 @@ def build(config: configuration.Config, limits: Limits) -> tuple[Edge, list[Prox
     origins: dict[str, Media | Proxy] = {}
     for name, origin in edge.origins.items():
         if origin.bucket:
-            origins[name] = Media(
-                Cache(
-                    _bucket(config, origin.bucket, limits.s3_timeouts),
-                    folder / origin.bucket,
-                    max_bytes=limits.cache_bytes,
-                    fresh_s=limits.fresh_s,
-                    grace_s=limits.grace_s,
-                )
-            )
+            files = _bucket(config, origin.bucket, limits.s3_timeouts)
+            origins[name] = Media(_cache(files, folder / origin.bucket, limits))
+        elif origin.url and origin.cached:
+            origins[name] = Media(_cache(_server(origin, limits), folder / f"_{len(origins)}", limits))
         elif origin.url:
             client = HttpClient(origin.url, timeouts=limits.server_timeouts, max_connections=MAX_PROXIED_CONNECTIONS)
             origins[name] = Proxy(client, folder / f"_{len(origins)}")
@@ -187,6 +183,25 @@ def _public_keys(files: Mapping[str, Path]) -> dict[str, PublicKey]:
         except InvalidRequest as exc:
             raise InvalidRequest(f"{file}: {exc.message}") from exc
     return keys
+
+
+def _cache(origin: Origin, folder: Path, limits: Limits) -> Cache:
+    return Cache(origin, folder, max_bytes=limits.cache_bytes, fresh_s=limits.fresh_s, grace_s=limits.grace_s)
+
+
+def _server(origin: configuration.Origin, limits: Limits) -> ServerOrigin:
+    assert origin.url is not None
+    headers = []
+    for name, file in origin.headers.items():
+        try:
+            header = sendable(name, file.read_text().strip())
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InvalidRequest(f"the value of the header {name} cannot be read from {file}") from exc
+        if header is None:
+            raise InvalidRequest(f"{name!r} is not the name of a header")
+        headers.append(header)
+    client = HttpClient(origin.url, timeouts=limits.s3_timeouts, max_connections=MAX_S3_CONNECTIONS)
+    return ServerOrigin(client, headers)
 
 
 def _bucket(config: configuration.Config, bucket: str, timeouts: Timeouts) -> BucketOrigin:

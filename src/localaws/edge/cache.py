@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from localaws.edge.origins import BucketOrigin, NoObject, ObjectStream, OriginFailed, translated
+from localaws.edge.origins import NoObject, ObjectStream, Origin, OriginFailed, translated
 
 MAX_BYTES = 4 * 2**30
 FRESH_S = 10.0
@@ -45,11 +45,11 @@ class Stored:
 
 
 class Cache:
-    """Objects of one bucket, bounded in bytes, least recently used out first."""
+    """Objects of one origin, bounded in bytes, least recently used out first."""
 
     def __init__(
         self,
-        origin: BucketOrigin,
+        origin: Origin,
         folder: Path,
         *,
         max_bytes: int | None = None,
