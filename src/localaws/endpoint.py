@@ -57,7 +57,7 @@ class Endpoint:
         self.mediaconvert = MediaConvert(config, self._publish)
         self.mediapackage = MediaPackageVod(config, self._publish)
         services = [
-            Service("mediaconvert", self.mediaconvert),
+            Service("mediaconvert", *self.mediaconvert.providers),
             Service("mediapackage-vod", self.mediapackage),
             Service("events", EventsProvider(self.bus)),
         ]

@@ -81,13 +81,13 @@ class _RestRoute:
 
 
 class Service:
-    """One AWS service: `provider` behind botocore's model of `name`."""
+    """One AWS service: `providers` behind botocore's model of `name`; an operation is the first one's that has it."""
 
-    def __init__(self, name: str, provider: object) -> None:
+    def __init__(self, name: str, *providers: object) -> None:
         self.name = name
         self.model = get_session().get_service_model(name)
         self.signing_name: str = self.model.signing_name
-        self._provider = provider
+        self._providers = providers
         self._rest = self.model.protocol == "rest-json"
         if self.model.protocol not in ("rest-json", "json"):
             raise ValueError(f"{name} speaks {self.model.protocol}, which is not spoken here")
@@ -102,7 +102,8 @@ class Service:
     def invoke(self, call: Call) -> tuple[int, dict[str, Any]]:
         """Answer one request with a status and a JSON object. Raises ServiceError; blocks while the provider works."""
         operation, labels = self.find(call)
-        method = getattr(self._provider, xform_name(operation.name), None)
+        name = xform_name(operation.name)
+        method = next((getattr(one, name) for one in self._providers if hasattr(one, name)), None)
         if method is None:
             raise ServiceError("NotImplementedException", f"{operation.name} of {self.name} is not offered here")
         try:

@@ -22,6 +22,7 @@ from localaws.mediaconvert.failures import DISK, JobCanceled, JobError
 from localaws.mediaconvert.handover import Handover
 from localaws.mediaconvert.keys import KeyProvider, Keys
 from localaws.mediaconvert.plan import Plan, plan
+from localaws.mediaconvert.policy import DISALLOWED
 from localaws.mediaconvert.probe import probe
 from localaws.mediaconvert.progress import EncodeProgress, Progress
 from localaws.mediaconvert.store import CANCELED, COMPLETE, ERROR, PROGRESSING, SUBMITTED, Job, Store
@@ -40,8 +41,16 @@ class EngineStopping(BaseException):
 class Engine:
     """Does the steps of jobs. One for each process; safe to call from several threads."""
 
-    def __init__(self, config: Config, store: Store, publish_event: Callable[[Json], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        publish_event: Callable[[Json], None],
+        disallowed: Callable[[str], str | None],
+    ) -> None:
+        """disallowed: a sentence when a source must not be read from such an address, else None."""
         self._config = config
+        self._disallowed = disallowed
         self._store = store
         self._publish = publish_event
         self._objects = transfer.Store(config)
@@ -124,6 +133,8 @@ class Engine:
             if (folder / "source").exists():
                 return
             asked = request.read(job.request["Settings"])
+            if refusal := self._disallowed(asked.input_uri):
+                raise JobError(DISALLOWED, f"{refusal}: {asked.input_uri}")
             for bucket in {naming.object_address(group.destination)[0] for group in asked.groups}:
                 self._objects.check_bucket(bucket, cancel)
             etag = self._objects.head(asked.input_uri, cancel)["ETag"]

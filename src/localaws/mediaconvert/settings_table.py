@@ -42,7 +42,6 @@ class NoEffect:
 
 Rule = Honoured | NoEffect
 YES = Honoured()
-ONE_MACHINE = NoEffect("there is one machine here and it takes jobs in the order they came")
 
 
 def only(*values: object, limits: str = "") -> Honoured:
@@ -91,15 +90,19 @@ TABLE: Mapping[str, Mapping[str, Rule]] = {
         "AccelerationSettings": YES,
         "BillingTagsSource": ignored("nothing is billed"),
         "ClientRequestToken": within("remembered for as long as the job is, not for one minute"),
-        "Priority": ONE_MACHINE,
-        "Queue": ONE_MACHINE,
+        "HopDestinations": YES,
+        "JobEngineVersion": ignored("there is one version of the engine here"),
+        "JobTemplate": within("custom templates; there are no system templates here"),
+        "Priority": YES,
+        "Queue": within("by name; the account and region of an ARN are not looked at"),
         "Role": ignored("roles are not checked"),
         "Settings": YES,
         "SimulateReservedQueue": only("DISABLED"),
         "StatusUpdateInterval": YES,
-        "Tags": ignored("tags are not kept"),
+        "Tags": YES,
         "UserMetadata": YES,
     },
+    "HopDestination": {"Priority": YES, "Queue": YES, "WaitMinutes": YES},
     "AccelerationSettings": {"Mode": ignored("encoding uses all cores anyway", "DISABLED", "PREFERRED")},
     "JobSettings": {
         "AdAvailOffset": ignored("there are no ad avails", 0),
@@ -201,6 +204,7 @@ TABLE: Mapping[str, Mapping[str, Rule]] = {
         "AudioDescriptions": within("one for each output"),
         "ContainerSettings": YES,
         "Extension": YES,
+        "Preset": within("custom presets; there are no system presets here"),
         "NameModifier": within("$dt$ $d$ $t$ $rv$ $ra$ $rc$ $w$ $h$ $f$ $fn$ $ex$ are expanded"),
         "VideoDescription": YES,
     },

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localaws.config import Config
+from localaws.mediaconvert import arns
 from localaws.mediaconvert.plan import Group, Output
 from localaws.mediaconvert.probe import Probed
 from localaws.mediaconvert.store import Job
@@ -22,17 +23,6 @@ _NAMESPACE = uuid.UUID("9b3a2c61-7d2e-5a48-8f0b-1f8f7a0f6f11")
 PHASES = ("PROBING", "TRANSCODING", "UPLOADING")
 
 Json = dict[str, Any]
-
-
-def job_arn(config: Config, job_id: str) -> str:
-    return f"arn:aws:mediaconvert:{config.region}:{config.account_id}:jobs/{job_id}"
-
-
-def queue_arn(config: Config, queue: str | None) -> str:
-    """The ARN of a queue given by name, by ARN, or not at all."""
-    if queue and queue.startswith("arn:"):
-        return queue
-    return f"arn:aws:mediaconvert:{config.region}:{config.account_id}:queues/{queue or 'Default'}"
 
 
 def envelope(config: Config, job: Job, status: str, extra: Mapping[str, Any], *, once: bool = True) -> Json:
@@ -47,7 +37,7 @@ def envelope(config: Config, job: Job, status: str, extra: Mapping[str, Any], *,
         "account": config.account_id,
         "time": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": config.region,
-        "resources": [job_arn(config, job.id)],
+        "resources": [arns.job(config, job.id)],
         "detail": {
             "timestamp": int(now * 1000),
             "accountId": config.account_id,

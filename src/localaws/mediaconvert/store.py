@@ -27,6 +27,7 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     select,
     update,
 )
@@ -56,6 +57,10 @@ jobs = Table(
     Column("info", JSON, nullable=False, default=list),
     Column("warnings", JSON, nullable=False, default=list),
     Column("details", JSON, nullable=False, default=list),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    # Settings as GetJob shows them, where those that run have presets merged into them.
+    Column("shown_settings", JSON),
+    Column("transitions", JSON),
 )
 outbox = Table(
     "outbox",
@@ -77,6 +82,11 @@ class Store:
         event.listen(self._engine, "connect", _pragmas)
         event.listen(self._engine, "begin", _begin_immediate)
         metadata.create_all(self._engine)
+        _add_missing_columns(self._engine)
+
+    @property
+    def database(self) -> Engine:
+        return self._engine
 
     def close(self) -> None:
         self._engine.dispose()
@@ -89,6 +99,9 @@ class Store:
         fingerprint: str,
         queue: str,
         info: Sequence[str],
+        *,
+        priority: int = 0,
+        shown_settings: Mapping[str, Any] | None = None,
     ) -> Job:
         """Add a job, or return the one that was added before with the same token."""
         row = {
@@ -98,6 +111,8 @@ class Store:
             "request": request,
             "queue": queue,
             "info": list(info),
+            "priority": priority,
+            "shown_settings": shown_settings,
             "status": SUBMITTED,
             "created_at": time.time(),
         }
@@ -135,6 +150,28 @@ class Store:
             query = select(jobs).where(jobs.c.status.in_(ALIVE)).order_by(jobs.c.sequence)
             return connection.execute(query).all()
 
+    def waiting(self) -> Sequence[Job]:
+        """Submitted jobs, those of the highest priority first, of equals the one submitted first."""
+        with self._engine.begin() as connection:
+            query = select(jobs).where(jobs.c.status == SUBMITTED).order_by(jobs.c.priority.desc(), jobs.c.sequence)
+            return connection.execute(query).all()
+
+    def count(self, queue: str, status: str) -> int:
+        with self._engine.begin() as connection:
+            query = select(func.count()).where(jobs.c.queue == queue, jobs.c.status == status)
+            return connection.execute(query).scalar_one()
+
+    def hop(self, job_id: str, queue: str, priority: int, transition: Mapping[str, Any], event: Event) -> bool:
+        """Move a job that has not started to another queue, and tell. False when it has started."""
+        with self._engine.begin() as connection:
+            job = _get(connection, job_id)
+            if job.status != SUBMITTED:
+                return False
+            values = {"queue": queue, "priority": priority, "transitions": [*(job.transitions or ()), dict(transition)]}
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+            connection.execute(insert(outbox), [{"event": dict(event)}])
+            return True
+
     def count_alive(self) -> int:
         with self._engine.begin() as connection:
             return connection.execute(select(func.count()).where(jobs.c.status.in_(ALIVE))).scalar_one()
@@ -167,6 +204,17 @@ class Store:
     def delivered(self, sequence: int) -> None:
         with self._engine.begin() as connection:
             connection.execute(outbox.delete().where(outbox.c.sequence == sequence))
+
+
+def _add_missing_columns(engine: Engine) -> None:
+    """Give a database of an earlier version the columns that came later; all of them have a default or may be empty."""
+    there = {column["name"] for column in inspect(engine).get_columns(jobs.name)}
+    with engine.begin() as connection:
+        for column in jobs.columns:
+            if column.name not in there:
+                default = " NOT NULL DEFAULT 0" if column.server_default is not None else ""
+                kind = column.type.compile(engine.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {jobs.name} ADD COLUMN {column.name} {kind}{default}")
 
 
 def _get(connection: Connection, job_id: str) -> Job:

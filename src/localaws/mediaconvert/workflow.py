@@ -1,4 +1,4 @@
-"""The durable workflow of a job and its queue (DBOS): first come, first served, one at a time unless set otherwise.
+"""The durable workflow of a job (DBOS), one at a time unless set otherwise; which one is next is `scheduling`'s.
 
 Steps are recorded when they end, so after kill -9 a job goes on with the step it was in. What steps do is `engine`'s.
 """
@@ -6,6 +6,7 @@ Steps are recorded when they end, so after kill -9 a job goes on with the step i
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from threading import Event
 
 from dbos import DBOS, SetWorkflowID
@@ -24,14 +25,22 @@ class _Bound:
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
+        self._on_end: Callable[[str], None] | None = None
         self._ready = Event()
 
-    def bind(self, engine: Engine) -> None:
+    def bind(self, engine: Engine, on_end: Callable[[str], None]) -> None:
+        """on_end: called with a job's id when its workflow leaves this process, however it does."""
         self._engine = engine
+        self._on_end = on_end
         self._ready.set()
+
+    def ended(self, job_id: str) -> None:
+        if (tell := self._on_end) is not None:
+            tell(job_id)
 
     def release(self) -> None:
         self._engine = None
+        self._on_end = None
         self._ready.clear()
 
     def get(self) -> Engine:
@@ -50,14 +59,22 @@ def open_queue(jobs_at_once: int) -> None:
     )
 
 
-def enqueue(job_id: str) -> None:
-    """Put a job into the queue. Doing it again for the same job changes nothing."""
+def enqueue(job_id: str) -> bool:
+    """Put a job into the queue. Doing it again for the same job changes nothing. False when its workflow has ended."""
     with SetWorkflowID(f"mediaconvert-{job_id}"):
-        DBOS.enqueue_workflow(QUEUE_NAME, run_job, job_id)
+        handle = DBOS.enqueue_workflow(QUEUE_NAME, run_job, job_id)
+    return handle.get_status().status in ("PENDING", "ENQUEUED")
 
 
 @DBOS.workflow(name="mediaconvert.run_job", max_recovery_attempts=1000)
 def run_job(job_id: str) -> None:
+    try:
+        _run(job_id)
+    finally:
+        bound.ended(job_id)
+
+
+def _run(job_id: str) -> None:
     try:
         if _begin(job_id):
             _convert(job_id)

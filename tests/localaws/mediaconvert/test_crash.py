@@ -93,12 +93,12 @@ def test_an_orderly_end_does_not_fail_the_job(stack: Stack, speke: Speke) -> Non
 def test_a_job_whose_workflow_was_never_queued_is_queued_at_the_next_start(stack: Stack, speke: Speke) -> None:
     stack.kill_endpoint()
     # As if the process had died between writing the job down and queueing it.
-    from localaws.mediaconvert.state_events import queue_arn
+    from localaws.mediaconvert import arns
     from localaws.mediaconvert.store import Store
 
     store = Store(stack.config.state_dir / "localaws.db")
     request = {"Role": "r", "Settings": settings(speke)}
-    store.add("1671477617078-2886ye", request, None, "f", queue_arn(stack.config, None), [])
+    store.add("1671477617078-2886ye", request, None, "f", arns.queue(stack.config, None), [])
     store.close()
     stray = stack.config.state_dir / "work" / "1671477617078-gone00"
     stray.mkdir(parents=True)

@@ -58,7 +58,7 @@ def test_a_job_from_create_to_complete(stack: Stack, speke: Speke) -> None:
     assert details[0]["OutputDetails"][0]["DurationInMs"] == pytest.approx(1000, abs=50)
     assert "VideoDetails" not in details[0]["OutputDetails"][1]
     info = "\n".join(done["Messages"]["Info"])
-    assert "tags has no effect" in info and "encoding took" in info
+    assert "role has no effect" in info and "encoding took" in info
     assert set(stack.objects("one/")) == {
         "one/main.mpd", "one/main.m3u8", "one/main_v.m3u8", "one/main_a.m3u8", "one/poster.0000000.jpg",
         "one/main_vinit.cmfv", "one/main_v_000000001.cmfv", "one/main_ainit.cmfa", "one/main_a_000000001.cmfa",
@@ -109,11 +109,12 @@ def test_settings_that_are_not_offered_are_refused_by_path(stack: Stack) -> None
     av1 = jobs.settings(jobs.cmaf(jobs.video("_v", codec={"Codec": "AV1"})))
     path = "outputGroups[0].outputs[0].videoDescription.codecSettings.codec"
     assert error_of(stack, av1) == ("BadRequestException", f"{path}: AV1 is not offered yet")
-    assert error_of(stack, small("x"), JobTemplate="t")[1].startswith("jobTemplate: ")
+    assert error_of(stack, small("x"), SimulateReservedQueue="ENABLED")[1].startswith("simulateReservedQueue: ")
     assert "userMetadata" in error_of(stack, small("x"), UserMetadata={"k": "v" * 257})[1]
 
 
 def test_jobs_are_listed_in_pages(stack: Stack) -> None:
+    stack.mediaconvert.create_queue(Name="listed")
     made = [stack.submit(small(f"list{number}"), Queue="listed")["Id"] for number in range(3)]
     newest = stack.mediaconvert.list_jobs(Queue="listed", MaxResults=2)
     rest = stack.mediaconvert.list_jobs(Queue="listed", MaxResults=2, NextToken=newest["NextToken"])

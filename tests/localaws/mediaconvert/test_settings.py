@@ -39,8 +39,9 @@ def test_every_row_of_the_table_is_a_member_of_the_model(name: str) -> None:
 
 
 def test_settings_without_effect_are_told() -> None:
-    told = settings_table.check(create(jobs.settings(jobs.cmaf(jobs.video("_v"))), Priority=3, Tags={"a": "b"}))
-    assert [line.split()[0] for line in told] == ["role", "priority", "tags"]
+    settings = jobs.settings(jobs.cmaf(jobs.video("_v")))
+    told = settings_table.check(create(settings, JobEngineVersion="v", BillingTagsSource="QUEUE"))
+    assert [line.split()[0] for line in told] == ["role", "jobEngineVersion", "billingTagsSource"]
 
 
 def test_a_setting_that_is_not_offered_is_named_by_its_path() -> None:
@@ -75,7 +76,8 @@ def test_what_is_not_offered_is_refused(settings: dict[str, Any], path: str) -> 
 
 
 def test_a_job_outside_settings_is_refused_by_its_own_name() -> None:
-    assert refusal(jobs.settings(jobs.cmaf(jobs.video("_v"))), JobTemplate="t").startswith("jobTemplate: ")
+    told = refusal(jobs.settings(jobs.cmaf(jobs.video("_v"))), ElementalInferenceSettings={})
+    assert told.startswith("elementalInferenceSettings: ")
     told = refusal(jobs.settings(jobs.cmaf(jobs.video("_v"))), AccelerationSettings={"Mode": "ENABLED"})
     assert told.startswith("accelerationSettings.mode: ENABLED")
 
