@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
@@ -35,6 +36,7 @@ STARTED_PATH = "/_localaws/s3-started"
 _INNER_PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
                 "s3.port.grpc")  # fmt: skip
 _BUCKET_PREFIX = "/buckets"
+_PORTS = range(15_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -188,14 +190,15 @@ def _set_cors(s3: Any, bucket: str, rules: list[dict[str, Any]]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports of 127.0.0.1 that nobody listens on now."""
-    with contextlib.ExitStack() as held:
-        found = []
-        for _ in range(count):
-            listener = held.enter_context(socket.socket())
-            listener.bind((HOST, 0))
-            found.append(listener.getsockname()[1])
-        return found
+    """`count` different TCP ports of 127.0.0.1 that nobody listens on now.
+
+    Below the range from which systems take the ports of outgoing connections (Linux 32768, macOS 49152): one of those
+    could take a port between this look and the server that is to listen on it.
+    """
+    found = [port for port in random.sample(_PORTS, 50 * count) if is_free(port)]
+    if len(found) < count:
+        raise Unavailable(f"{count} free ports between {_PORTS.start} and {_PORTS.stop} are needed, got {len(found)}")
+    return found[:count]
 
 
 def is_free(port: int) -> bool:

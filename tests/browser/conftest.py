@@ -53,7 +53,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 expect.set_options(timeout=20_000)  # a bound for a busy machine; nothing waits for it when all is well
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while it runs, Playwright keeps an event loop in this thread, and no other test may start one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     _need(Path(CHROMIUM).exists(), "Chromium is not installed (apt-get install chromium)")
     with sync_playwright() as playwright:
