@@ -6,9 +6,11 @@ imports localaws. The description (`stack.json`) and every secret are readable b
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+import random
 import secrets
 import shlex
 import socket
@@ -52,15 +54,17 @@ class Ports:
 
 
 def free_port(preferred: int = 0) -> int:
-    """A port of this machine that nobody listens on now: `preferred` if it is one, else any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, preferred))
-        except OSError:
-            probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of this machine that nobody listens on now: `preferred` if it is one, else any.
+
+    Below the range from which systems take the ports of outgoing connections, which could take it meanwhile.
+    """
+    candidates = [preferred] if preferred else []
+    for port in [*candidates, *random.sample(range(15_000, 32_000), 100)]:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((LOOPBACK, port))
+            return port
+    raise Unavailable(f"no free port was found on {LOOPBACK}; name some with --port, --aws-port and --s3-port")
 
 
 def up(data_dir: Path, ports: Ports, public_url: str | None, environ: Mapping[str, str] = os.environ) -> NoReturn:
