@@ -93,6 +93,8 @@ class _Endpoint:
             raise ServiceError(code, exc.message, status) from exc
 
 
+OPERATIONS = (Jobs, Queues, Templates, Tags, InputPolicy, _Endpoint)
+"""The classes whose methods are the operations that are served."""
 _PROBE_ERRORS = {
     NOT_FOUND: ("NotFoundException", 404),
     ACCESS_DENIED: ("ForbiddenException", 403),
