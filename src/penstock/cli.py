@@ -204,20 +204,46 @@ def play(
         webbrowser.open(session["watch_url"])
 
 
-@sessions.command("end")
-def end_session(
-    session_id: Annotated[str, typer.Argument(metavar="SESSION", help="`id` of a playback session.")],
+@sessions.command("list")
+def list_sessions(
+    viewer: Annotated[str, typer.Option(help="Whose sessions; your own name for them.")],
     data_dir: DataDir = DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """End a playback session: no key is given out for it any more.
+    """List the playback sessions of a viewer, newest first."""
+    with client(data_dir) as server:
+        found = list(server.playback_sessions(viewer))
+    if as_json:
+        print(json.dumps(found))
+        return
+    for each in found:
+        print(f"{each['id']}  {each['state']:<9}  asset {each['asset_id']}  until {each['expires_at']}")
+
+
+@sessions.command("end")
+def end_session(
+    session_id: Annotated[
+        str | None, typer.Argument(metavar="SESSION", help="`id` of a playback session.", show_default=False)
+    ] = None,
+    viewer: Annotated[str | None, typer.Option(help="End all sessions of this viewer.", show_default=False)] = None,
+    data_dir: DataDir = DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """End a playback session: no license from now on, and within seconds no manifest and no segment.
 
     \b
       penstock session end 5f0c9a0e-8f4b-4f0e-8a55-0b9e6a3c7d0f
+      penstock session end --viewer user-4711
     """
+    if (session_id is None) == (viewer is None):
+        raise InvalidRequest("name either a playback session or a viewer")
     with client(data_dir) as server:
-        server.end_playback_session(session_id)
-    print(json.dumps({"session_id": session_id, "state": "ended"}) if as_json else f"{session_id} is ended")
+        if session_id is not None:
+            server.end_playback_session(session_id)
+            print(json.dumps({"session_id": session_id, "state": "ended"}) if as_json else f"{session_id} is ended")
+        else:
+            ended = server.end_playback_sessions(str(viewer))
+            print(json.dumps({"viewer": viewer, "ended": ended}) if as_json else f"{ended} ended")
 
 
 @app.command()
@@ -234,6 +260,40 @@ def delete(
             typer.confirm(f"Delete {printable(found['title'])!r} for good?", abort=True, err=True)
         server.delete_asset(asset_id)
     print(json.dumps({"asset_id": asset_id, "state": "deleted"}) if as_json else f"{asset_id} is deleted")
+
+
+@app.command()
+def smil(
+    manifest: Annotated[
+        str, typer.Argument(metavar="MANIFEST", help="MPD or HLS playlist: a path, s3:// or https address.")
+    ] = "",
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="OUT.smil", help="Path or s3:// address.", show_default=False)
+    ] = "",
+    check: Annotated[
+        str, typer.Option("--check", metavar="FILE.smil", help="Only look at a SMIL and its files.", show_default=False)
+    ] = "",
+    base: Annotated[
+        str | None,
+        typer.Option(help="Folder that the manifest may name files of.", show_default="the folder it lies in"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make what MediaPackage VOD takes: a SMIL manifest over progressive MP4s, from any MPD or HLS playlist.
+
+    Files that are as MediaPackage wants them are only named; of all others the samples are copied, never encoded, into
+    files beside the SMIL. Encrypted sources are refused. With --check, every reason to refuse a SMIL is listed.
+
+    \b
+      penstock smil stream/main.mpd -o film.smil
+      penstock smil s3://bucket/film/main.m3u8 -o s3://bucket/ready/film.smil
+      penstock smil --check film.smil
+    """
+    from penstock import smil_command
+
+    failed = smil_command.check(check, as_json) if check else smil_command.make(manifest, output, base, as_json)
+    if failed:
+        raise _Failed(failed)
 
 
 @app.command()

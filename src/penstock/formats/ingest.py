@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from penstock.errors import FormatError
 from penstock.formats import samples, smil, subtitles
-from penstock.formats.movie import Movie, Readable, Track, outer_boxes, read_movie
+from penstock.formats.movie import Entry, Movie, Readable, Track, outer_boxes, read_movie
 
 MAX_TRACKS = 10
 """MediaPackage VOD quota: tracks in one stream (file)."""
@@ -117,9 +117,14 @@ def _codecs(name: str, movie: Movie) -> Iterator[Finding]:
                 yield Finding(name, f"video codec {_shown(entry.codec)}", "H.264, or HEVC for CMAF packages")
     for track in movie.of("soun"):
         for entry in track.entries:
-            if entry.codec not in AUDIO_CODECS or (entry.codec == "mp4a" and entry.object_type not in _AAC):
+            if not takes_audio(entry):
                 told = "" if entry.object_type is None else f" (object type 0x{entry.object_type:02x})"
                 yield Finding(name, f"audio codec {_shown(entry.codec)}{told}", "AAC, AC-3 or E-AC-3")
+
+
+def takes_audio(entry: Entry) -> bool:
+    """Whether MediaPackage ingests that sound."""
+    return entry.codec in AUDIO_CODECS and (entry.codec != "mp4a" or entry.object_type in _AAC)
 
 
 def _tables(name: str, movie: Movie, source: Readable) -> Iterator[Finding]:

@@ -25,7 +25,8 @@ ENCRYPTED_ENTRIES = frozenset({"encv", "enca", "enct", "encs", "encm"})
 class Readable(Protocol):
     """Bytes with random access."""
 
-    size_bytes: int
+    @property
+    def size_bytes(self) -> int: ...
 
     def read(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, fewer where it ends."""

@@ -45,16 +45,17 @@ class Run:
         self.size_bytes = sum(self.sizes)
 
 
-def fragment_runs(moof: bytes, moof_offset: int, track: Track) -> Iterator[Run]:
+def fragment_runs(moof: bytes, moof_offset: int, track: Track, *, origin: int = 0) -> Iterator[Run]:
     """Read the runs of one track from the payload of a `moof` whose header begins at `moof_offset`.
 
+    origin: added to offsets that count from the start of the original file, of which this may be a part.
     Raises BoxError for tables that do not fit their box.
     """
     following = moof_offset  # without any offset told, data begins where those of the fragment before ended
     for box in boxes(moof):
         if box.type != "traf":
             continue
-        reader = _TrackFragment(box.payload, moof_offset, following, track)
+        reader = _TrackFragment(box.payload, moof_offset, following, track, origin)
         for run in reader.runs():
             following = run.offset + run.size_bytes
             if reader.track_id == track.track_id:
@@ -64,7 +65,7 @@ def fragment_runs(moof: bytes, moof_offset: int, track: Track) -> Iterator[Run]:
 class _TrackFragment:
     """One `traf`: `tfhd` with its defaults, `tfdt`, and the `trun`s."""
 
-    def __init__(self, traf: bytes, moof_offset: int, following: int, track: Track) -> None:
+    def __init__(self, traf: bytes, moof_offset: int, following: int, track: Track, origin: int) -> None:
         self._traf = traf
         header = inner(traf, "tfhd")
         flags, self.track_id = unpack(">2I", header, 0, "tfhd")
@@ -74,7 +75,7 @@ class _TrackFragment:
         # Without base-data-offset and default-base-is-moof, the first traf counts from the moof, others go on.
         self._base = moof_offset if flags & 0x20000 or following == moof_offset else following
         if flags & 1:
-            [self._base] = unpack(">Q", header, at, "tfhd")
+            self._base = unpack(">Q", header, at, "tfhd")[0] + origin
             at += 8
         for bit, name in ((2, "description"), (8, "duration"), (16, "size"), (32, "flags")):
             if flags & bit:

@@ -98,15 +98,17 @@ def parse_srt(content: bytes) -> list[Cue]:
     return cues
 
 
-def parse_webvtt(content: bytes) -> list[Cue]:
-    """Read a WebVTT file or segment; times with X-TIMESTAMP-MAP applied, so on the clock of the MPEG-TS it names.
+def parse_webvtt(content: bytes, *, clock_zero_s: Fraction = Fraction(0)) -> list[Cue]:
+    """Read a WebVTT file or segment.
 
+    clock_zero_s: where the film begins on the media's clock, on which times are where X-TIMESTAMP-MAP is given.
     Raises ManifestError where it is none. Notes, styles and regions go; so does markup within cues.
     """
     lines = _lines(content, "WebVTT")
     if not re.match(r"WEBVTT(?:[ \t]|$)", lines[0]):
         raise ManifestError(f"a WebVTT file starts with WEBVTT, got {lines[0][:40]!r}")
-    shift = _timestamp_map(lines)
+    told = _timestamp_map(lines)
+    shift = Fraction(0) if told is None else told - clock_zero_s
     cues: list[Cue] = []
     for _, block in _blocks(lines[1:]):
         at = next((index for index, line in enumerate(block[:2]) if "-->" in line), None)
@@ -126,7 +128,7 @@ def webvtt_text(payload: str) -> str:
     return html.unescape(_TAGS.sub("", kept)).replace("\x01", "<").replace("\x02", ">")
 
 
-def _timestamp_map(lines: list[str]) -> Fraction:
+def _timestamp_map(lines: list[str]) -> Fraction | None:
     for line in lines[:20]:
         if match := _MAP.match(line):
             local = re.search(rf"LOCAL:{_VTT_TIME}", match[1])
@@ -134,7 +136,7 @@ def _timestamp_map(lines: list[str]) -> Fraction:
             if local is None or ticks is None:
                 raise ManifestError(f"X-TIMESTAMP-MAP cannot be read: {match[1][:60]!r}")
             return Fraction(int(ticks[1]), TICKS_PER_S) - _time(local.groups())
-    return Fraction(0)
+    return None
 
 
 def parse_ttml(content: bytes) -> list[Cue]:
