@@ -15,7 +15,7 @@ from penstock import settings as configuration
 from penstock import watchfolder as watching
 from penstock.errors import InvalidRequest, PenstockError
 from penstock.formats import events
-from penstock.formats.events import JobStateChange, ObjectCreated
+from penstock.formats.events import JobStateChange, ObjectCreated, PackagingChange
 from penstock.model import JsonObject
 from penstock.settings import Clients, Settings
 
@@ -31,12 +31,15 @@ def on_upload(envelope: JsonObject, clients: Clients, settings: Settings) -> Non
 
 
 def on_job_state_change(envelope: JsonObject, clients: Clients, settings: Settings) -> None:
-    """Publish, or fail, the conversions whose jobs an envelope tells of."""
+    """Publish, or fail, the conversions whose jobs or packages an envelope tells of."""
 
-    def end(event: JobStateChange) -> None:
-        publishing.on_job_state_change(event, clients, settings)
+    def end(event: JobStateChange | PackagingChange) -> None:
+        if isinstance(event, JobStateChange):
+            publishing.on_job_state_change(event, clients, settings)
+        else:
+            publishing.on_packaging_change(event, clients, settings)
 
-    _each((event for event in events.decode(envelope) if isinstance(event, JobStateChange)), end)
+    _each((event for event in events.decode(envelope) if isinstance(event, JobStateChange | PackagingChange)), end)
 
 
 def on_schedule(envelope: JsonObject, clients: Clients, settings: Settings) -> None:

@@ -7,6 +7,7 @@ Member names and limits: botocore's service model of MediaConvert, 2017-08-29.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -49,6 +50,8 @@ class SourceProperties:
     duration_s: float | None = None
     audio_channels: int = 0
     """0: there is no audio."""
+    audio_language: str = "und"
+    """As the source tells it, in lower case; und where it does not."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def source_properties(probe: JsonObject) -> SourceProperties:
         frame_rate=_output_rate(properties),
         duration_s=_duration(container),
         audio_channels=_audio_channels(tracks),
+        audio_language=_audio_language(tracks),
     )
 
 
@@ -99,14 +103,25 @@ def rungs(source: SourceProperties) -> list[Rung]:
 
 
 def job_settings(
-    source: SourceProperties, *, input_uri: str, destination_uri: str, speke_url: str, asset_id: str, poster: bool
+    source: SourceProperties,
+    *,
+    input_uri: str,
+    destination_uri: str,
+    speke_url: str,
+    asset_id: str,
+    poster: bool,
+    clear_files: bool = False,
 ) -> JsonObject:
     """Write the `Settings` of CreateJob for the built-in ladder.
 
     destination_uri: `s3://bucket/prefix` without a slash at its end; below it come `stream/main` and `poster/poster`.
+    clear_files: make the MP4 files that MediaPackage packages and encrypts, at `mp4/main`, instead of a stream.
     """
     ladder = rungs(source)
-    groups = [_cmaf_group(source, ladder, f"{destination_uri}/stream/main", _encryption(speke_url, asset_id))]
+    if clear_files:
+        groups = [_file_group(source, ladder, f"{destination_uri}/mp4/main")]
+    else:
+        groups = [_cmaf_group(source, ladder, f"{destination_uri}/stream/main", _encryption(speke_url, asset_id))]
     if poster:
         groups.append(_poster_group(source, ladder, f"{destination_uri}/poster/poster"))
     # AUTO turns the picture upright by the file's own rotation; MediaConvert's default leaves it lying.
@@ -181,6 +196,15 @@ def _audio_channels(tracks: list[JsonObject]) -> int:
     return 0
 
 
+def _audio_language(tracks: list[JsonObject]) -> str:
+    """The language of the track that `_audio_channels` speaks of."""
+    for track in tracks:
+        if track.get("TrackType") == "audio":
+            code = str((track.get("AudioProperties") or {}).get("LanguageCode") or "").lower()
+            return code if re.fullmatch(r"[a-z]{2,3}", code) else "und"
+    return "und"
+
+
 def _fitted(source: SourceProperties, area_px: int) -> tuple[int, int]:
     """The largest even size of the source's shape with at most `area_px` pixels that does not exceed the source."""
     width, height = source.width_px, source.height_px
@@ -219,6 +243,25 @@ def _cmaf_group(source: SourceProperties, ladder: list[Rung], destination: str, 
     return {
         "Name": "CMAF",
         "OutputGroupSettings": {"Type": "CMAF_GROUP_SETTINGS", "CmafGroupSettings": settings},
+        "Outputs": outputs,
+    }
+
+
+def _file_group(source: SourceProperties, ladder: list[Rung], destination: str) -> JsonObject:
+    """One MP4 for each rung, each with the audio: MediaPackage wants the same layout in all, and takes it from one."""
+    outputs = []
+    for rung in ladder:
+        output = _video_output(source, rung)
+        output["ContainerSettings"] = {"Container": "MP4"}
+        if source.audio_channels:
+            [description] = _audio_output(source.audio_channels)["AudioDescriptions"]
+            # A SMIL names the language of each track, so it has to be known when the job is made.
+            language = {"CustomLanguageCode": source.audio_language, "LanguageCodeControl": "USE_CONFIGURED"}
+            output["AudioDescriptions"] = [description | language]
+        outputs.append(output)
+    return {
+        "Name": "MP4",
+        "OutputGroupSettings": {"Type": "FILE_GROUP_SETTINGS", "FileGroupSettings": {"Destination": destination}},
         "Outputs": outputs,
     }
 

@@ -10,7 +10,7 @@ import posixpath
 import time
 from collections.abc import Callable
 from datetime import datetime
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from penstock.entries import Entry, Session
 from penstock.errors import BadSignature, Conflict, SessionExpired
@@ -73,9 +73,12 @@ def _folder(job: Job) -> str:
     return posixpath.commonpath([posixpath.dirname(key) for key in (job.dash, job.hls) if key])
 
 
-def cookie_path(asset_id: str) -> str:
-    """The path below which a viewer's cookies hold."""
-    return f"/assets/{asset_id}/"
+def cookie_path(granted: PlaybackSession) -> str:
+    """The path below which a viewer's cookies hold: the asset's in the media bucket, or in MediaPackage's egress."""
+    path = urlsplit(granted.dash_url or granted.hls_url or "").path
+    if path.startswith("/out/v1/"):
+        return "/".join(path.split("/")[:4]) + "/"
+    return f"/assets/{granted.asset_id}/"
 
 
 def playable(entry: Entry) -> Job:

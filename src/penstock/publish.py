@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from penstock import ledger
+from penstock import ledger, mediapackage
 from penstock.errors import JobFailed, NotFound, PenstockError, UpstreamError
 from penstock.formats import events
-from penstock.formats.events import JobStateChange
+from penstock.formats.events import JobStateChange, PackagingChange
 from penstock.ledger import Ledger
 from penstock.model import JsonObject, Problem
 from penstock.outputs import Outputs, listing
@@ -73,6 +73,20 @@ def on_job_state_change(event: JobStateChange, clients: Clients, settings: Setti
     _End(conversion, clients, settings).run(event.status, event.detail)
 
 
+def on_packaging_change(event: PackagingChange, clients: Clients, settings: Settings) -> None:
+    """Publish the packages of a conversion once they are all made, or tell why there are none.
+
+    Raises UpstreamError or Unavailable when a part fails: deliver the event again.
+    """
+    tags = mediapackage.conversion(event.asset, clients)
+    if tags is None:
+        return
+    found = _conversion(tags, tags["jobId"])
+    if found is not None:
+        said = event.message if event.event.endswith("Error") else ""
+        _End(found, clients, settings, said=said).look()
+
+
 def sweep(clients: Clients, settings: Settings) -> list[str]:
     """End the jobs whose last event was lost; returns their ids.
 
@@ -108,7 +122,9 @@ def sweep(clients: Clients, settings: Settings) -> list[str]:
 class _End:
     """The end of one conversion."""
 
-    def __init__(self, conversion: Conversion, clients: Clients, settings: Settings) -> None:
+    def __init__(self, conversion: Conversion, clients: Clients, settings: Settings, *, said: str = "") -> None:
+        """said: what MediaPackage gives as the reason if it turns out that it failed."""
+        self.said = said
         self.conversion = conversion
         self.clients = clients
         self.settings = settings
@@ -150,7 +166,18 @@ class _End:
         sizes = listing(self.ledger.objects(prefix + "/"))
         try:
             found = Outputs(prefix, sizes, self.clients, self.settings).publishable(job["Settings"])
+            if self.settings.delivery == "mediapackage" and found.smil and not (found.dash or found.hls):
+                packaged = mediapackage.package(
+                    *self.names, self.conversion.job_id, found.smil, self.clients, self.settings
+                )
+                if packaged is None:
+                    log.info("asset %s, settings %r is being packaged", *self.names)
+                    return
+                found = replace(found, **vars(packaged))
         except JobFailed as exc:
+            if self.said:
+                self._fail(Problem("packaging_failed", f"{exc.message} It says: {self.said.rstrip('.')[:300]}."))
+                return
             self._fail(Problem("outputs_unusable", exc.message))
             return
         pointer = {

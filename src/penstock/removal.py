@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock import upload
+from penstock import mediapackage, upload
 from penstock.entries import Entry
 from penstock.errors import Conflict, InvalidRequest, NotFound
 from penstock.settings import Clients, Settings
@@ -23,6 +23,9 @@ def purge(entry: Entry, clients: Clients, settings: Settings) -> None:
             _cancel(job.job_id, clients)
     if entry.upload is not None and not entry.arrived:
         upload.abort(entry.upload, clients, settings)
+    for job in entry.jobs:
+        if settings.delivery == "mediapackage" or (job.dash or "").startswith(mediapackage.PREFIX):
+            mediapackage.remove(entry.asset.id, job.settings, clients)
     # Without a source no sweep starts it again; without a pointer nobody takes the outputs for published; and only
     # when those are gone may the marker that says "this was begun" go too.
     sources = [entry.object_key] if entry.object_key else []

@@ -44,6 +44,12 @@ def _positive(text: str) -> int:
     return number
 
 
+def _delivery(text: str) -> str:
+    if text not in ("direct", "mediapackage"):
+        raise ValueError("is neither direct nor mediapackage")
+    return text
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting; the environment variable is PENSTOCK_ and the name in capitals."""
@@ -75,6 +81,18 @@ class Settings:
     max_source_bytes: int = _setting(_positive, 500 * 2**30, "largest source that is accepted", "bytes")
     sweep_interval_s: int = _setting(_positive, 60, "time between two sweeps for objects without a job", "s")
     poster: bool = _setting(_flag, True, "make a poster picture for each asset in the built-in ladder")
+    delivery: str = _setting(
+        _delivery, "direct", "who packages the built-in ladder: direct is MediaConvert, or mediapackage"
+    )
+    mediapackage_group: str = _setting(str, "penstock", "MediaPackage packaging group; made when it is missing")
+    mediapackage_role: str = _setting(
+        str,
+        "arn:aws:iam::000000000000:role/MediaPackageRole",
+        "IAM role that MediaPackage takes",
+    )
+    cdn_secret: str = _setting(
+        str, "", "ARN of the secret with the edge's CDN identifier; empty lets anybody fetch from MediaPackage"
+    )
 
     @cached_property
     def speke_address(self) -> str:
@@ -116,6 +134,7 @@ class Clients:
 
     s3: Any
     mediaconvert: Any
+    mediapackage: Any
     events: Any
 
 
@@ -136,5 +155,6 @@ def clients(session: boto3.Session | None = None) -> Clients:
     return Clients(
         s3=session.client("s3", config=config.merge(s3)),
         mediaconvert=session.client("mediaconvert", config=config),
+        mediapackage=session.client("mediapackage-vod", config=config),
         events=session.client("events", config=config),
     )

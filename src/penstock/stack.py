@@ -15,6 +15,7 @@ import secrets
 import shlex
 import socket
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from penstock.settings import PREFIX, Settings
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
+CDN_SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:penstock-cdn"
 LOOPBACK = "127.0.0.1"
 
 
@@ -133,6 +135,7 @@ def _settings(data_dir: Path, ports: Ports, public_url: str | None, environ: Map
         secrets_dir=data_dir / "secrets",
         event_token_file=data_dir / "secrets" / "event-token",
         speke_url=settings.speke_url or f"http://{LOOPBACK}:{ports.edge}/speke/v2/copyProtection",
+        cdn_secret=CDN_SECRET,
     )
 
 
@@ -149,6 +152,7 @@ def make_secrets(folder: Path) -> None:
         "token.key": secrets.token_bytes(32),
         "api-key": f"pk_{secrets.token_urlsafe(32)}".encode(),
         "event-token": secrets.token_urlsafe(32).encode(),
+        "cdn-identifier": str(uuid.uuid4()).encode(),
         "aws-credentials": _aws_credentials(),
     }.items():
         if not (folder / name).exists():
@@ -189,6 +193,7 @@ def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
         "account_id": ACCOUNT_ID,
         "credentials": read_credentials(folder),
         "ports": {**vars(ports), "api": api_port},
+        "secrets": {CDN_SECRET: {"MediaPackageCDNIdentifier": str(folder / "cdn-identifier")}},
         "buckets": [
             {"name": settings.source_bucket, "events": True, "cors": [upload_cors(origins)]},
             {"name": settings.media_bucket},
@@ -196,11 +201,20 @@ def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
         "rules": _rules(settings, api),
         "edge": {
             "url": settings.url,
-            "origins": {"api": {"url": api}, "media": {"bucket": settings.media_bucket}},
+            "origins": {
+                "api": {"url": api},
+                "media": {"bucket": settings.media_bucket},
+                "mediapackage": {
+                    "url": f"http://{LOOPBACK}:{ports.aws}",
+                    "headers": {"X-MediaPackage-CDNIdentifier": str(folder / "cdn-identifier")},
+                    "cached": True,
+                },
+            },
             "key_groups": {"viewers": {settings.key_pair_id: str(folder / "signing-key.pub.pem")}},
             "behaviors": [
                 {"path": "/assets/*", "origin": "media", "trusted_key_group": "viewers"},
                 {"path": "/internal/*", "deny": True},
+                {"path": "/out/v1/*", "origin": "mediapackage", "trusted_key_group": "viewers"},
                 {"path": "*", "origin": "api"},
             ],
             "allowed_origins": origins,
@@ -243,9 +257,14 @@ def _rules(settings: Settings, api: str) -> list[JsonObject]:
     }
     jobs = {"source": ["aws.mediaconvert"], "detail-type": ["MediaConvert Job State Change"]}
     finished = {**jobs, "detail": {"status": ["COMPLETE", "ERROR", "CANCELED"]}}
+    packages = {
+        "source": ["aws.mediapackage"],
+        "detail": {"event": ["VodAssetPlayable", "IngestComplete", "IngestError", "KeyProviderError"]},
+    }
     patterns = {
         "watchfolder": ("watchfolder", uploads),
         "publish": ("publish", finished),
+        "publish-packages": ("publish", packages),
         "catalogue-jobs": ("catalogue", jobs),
         "catalogue-assets": ("catalogue", {"source": ["penstock"]}),
     }

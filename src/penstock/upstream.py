@@ -12,7 +12,14 @@ from penstock.errors import Conflict, InvalidRequest, NotFound, PenstockError, U
 _NAMES: dict[type[PenstockError], tuple[str, ...]] = {
     NotFound: ("NoSuchKey", "NoSuchUpload", "NoSuchBucket", "NotFound", "NotFoundException", "404"),
     Conflict: ("PreconditionFailed", "412", "ConflictException"),
-    InvalidRequest: ("BadRequestException", "EntityTooSmall", "EntityTooLarge", "InvalidPart", "InvalidPartOrder"),
+    InvalidRequest: (
+        "BadRequestException",
+        "UnprocessableEntityException",
+        "EntityTooSmall",
+        "EntityTooLarge",
+        "InvalidPart",
+        "InvalidPartOrder",
+    ),
     Unavailable: ("SlowDown", "ServiceUnavailable", "503", "TooManyRequestsException", "ThrottlingException"),
 }
 _KINDS = {code: kind for kind, codes in _NAMES.items() for code in codes}

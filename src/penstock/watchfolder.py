@@ -237,6 +237,7 @@ class _Ingest:
             speke_url=self.settings.speke_address,
             asset_id=self.asset_id,
             poster=self.settings.poster,
+            clear_files=self.settings.delivery == "mediapackage",
         )
         return {"Settings": job}
 

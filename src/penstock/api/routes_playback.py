@@ -88,7 +88,7 @@ def claim_session(
             name,
             value,
             max_age=max(0, int((session.expires_at - context.clock()).total_seconds())),
-            path=playback.cookie_path(session.asset_id),
+            path=playback.cookie_path(granted),
             secure=context.settings.url.startswith("https://"),
             httponly=True,
             samesite="lax",

@@ -60,7 +60,16 @@ class AssetEvent:
     event_id: str
 
 
-Event = ObjectCreated | JobStateChange | AssetEvent
+@dataclass(frozen=True)
+class PackagingChange:
+    """MediaPackage tells of an asset of its own. `asset` is its id there; `event` such as VodAssetPlayable."""
+
+    asset: str
+    event: str
+    message: str
+
+
+Event = ObjectCreated | JobStateChange | PackagingChange | AssetEvent
 
 
 def decode(envelope: object) -> list[Event]:
@@ -134,6 +143,8 @@ def _eventbridge(envelope: JsonObject) -> list[Event]:
         return [_eventbridge_object(detail)] if kind == "Object Created" else []
     if source == "aws.mediaconvert":
         return [_job_state_change(detail)] if kind == "MediaConvert Job State Change" else []
+    if source == "aws.mediapackage":
+        return _packaging_changes(envelope, detail)
     if source == OUR_SOURCE:
         return [_asset_event(kind, detail, _text(envelope, "id"))]
     raise InvalidRequest(f"events of source {source[:64]!r} are not known here")
@@ -174,6 +185,17 @@ def _job_state_change(detail: JsonObject) -> JobStateChange:
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise InvalidRequest("userMetadata is an object of texts")
     return JobStateChange(_text(detail, "jobId"), _text(detail, "status"), metadata, detail)
+
+
+def _packaging_changes(envelope: JsonObject, detail: JsonObject) -> list[Event]:
+    """The asset stands in the resources alone. Live channels send events of the same source, which have none."""
+    resources = envelope.get("resources")
+    if not isinstance(resources, list) or not all(isinstance(arn, str) for arn in resources):
+        raise InvalidRequest("resources is a list of ARNs")
+    assets = [arn.partition(":assets/")[2] for arn in resources if arn.startswith("arn:") and ":assets/" in arn]
+    message = detail.get("message")
+    told = message if isinstance(message, str) else ""
+    return [PackagingChange(asset, _text(detail, "event"), told) for asset in assets[:1] if asset]
 
 
 def _asset_event(kind: str, detail: JsonObject, event_id: str) -> AssetEvent:
