@@ -115,13 +115,17 @@ class _Maker:
         self._bases = self._stretch_bases()
 
     def make(self) -> Made:
-        videos: list[Video] = []
-        gathered: dict[int, list[Gathered]] = {}
-        for number, video in enumerate(self._videos):
-            videos.append(self._video(video, first=number == 0, shared=gathered))
-        texts = [text for text in map(self._text, self._texts) if text is not None]
-        document = smil_format.build(videos, texts)
-        _write(self._folder / self._name, document)
+        try:
+            texts = [text for text in map(self._text, self._texts) if text is not None]
+            videos: list[Video] = []
+            gathered: dict[int, list[Gathered]] = {}
+            for number, video in enumerate(self._videos):
+                videos.append(self._video(video, first=number == 0, shared=gathered))
+            _write(self._folder / self._name, smil_format.build(videos, texts))
+        except BaseException:
+            for name in self._written:
+                (self._folder / name).unlink(missing_ok=True)
+            raise
         files = (*(video.name for video in videos), *(text.name for text in texts))
         return Made(str(self._folder / self._name), files, tuple(self._written), tuple(self._notes))
 

@@ -122,8 +122,10 @@ def _stretch(scope: Scope, location: str, within: str) -> Stretch:
 
 def _parts(scope: Scope, base: str, location: str, within: str, *, initialization: bool) -> Iterator[Part]:
     for count, segment in enumerate(tree.segments(scope)):
-        if count > tree.MAX_SEGMENTS:
+        if count >= tree.MAX_SEGMENTS:
             raise ManifestError(f"{_title(scope)} names more than {tree.MAX_SEGMENTS} segments")
+        if initialization and not segment.initialization:
+            return  # it comes first or not at all
         if segment.initialization == initialization:
             url = references.resolve(base, segment.reference, within=within)
             if url == location:

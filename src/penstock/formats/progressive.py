@@ -43,6 +43,7 @@ class OutputTrack:
         self.end = 0
         """Decoding time after the last sample, on the clock of the presentation."""
         self._first: int | None = None
+        self._shown_end = -(1 << 62)
         self._entries: list[bytes] = []
         self._sizes = array("I")
         self._durations = _Folded("I")
@@ -94,6 +95,7 @@ class OutputTrack:
         self._shifts.extend(run.shifts if run.shifts is not None else array("i", [0]) * len(run.sizes))
         self._all_shifts_zero = self._all_shifts_zero and (run.shifts is None or not any(run.shifts))
         self.end += sum(run.durations)
+        self._shown_end = max(self._shown_end, _shown_end(run, self.end))
 
     def _note_syncs(self, run: Run) -> None:
         before = len(self) + 1
@@ -123,6 +125,11 @@ class OutputTrack:
         """Composition time of the first sample."""
         return self.first + (self._shifts.first() or 0)
 
+    @property
+    def shown_end_s(self) -> Fraction:
+        """When the last picture or sound ends, in seconds of the track's clock."""
+        return Fraction(self._shown_end, self.like.timescale)
+
     def chunks(self) -> Iterator[tuple[float, int]]:
         """Time in seconds and number of each chunk."""
         for number, time in enumerate(self._times):
@@ -135,7 +142,7 @@ class OutputTrack:
     def trak(self, track_id: int, positions: array[int], zero_s: Fraction) -> bytes:
         """Write the `trak`. positions: of each chunk in the output. zero_s: media time at which the film begins."""
         scale = self.like.timescale
-        shown = max(0, self.end - max(self.first, round(zero_s * scale)))
+        shown = max(0, self._shown_end - max(self.first, round(zero_s * scale)))
         edits = _edit_list(self.first, scale, zero_s, shown)
         delayed = max(Fraction(0), Fraction(self.first, scale) - zero_s)
         total = round((delayed + Fraction(shown, scale)) * MOVIE_TIMESCALE)
@@ -183,6 +190,17 @@ class OutputTrack:
             if not rows or (rows[-2], rows[-1]) != (count, description):
                 rows.extend((number, count, description))
         return _counted("stsc", len(rows) // 3, big_endian(rows))
+
+
+def _shown_end(run: Run, end: int) -> int:
+    """When the last of a run's samples to be shown ends. Reordering reaches over 16 pictures at most (H.264 A.3.1)."""
+    if run.shifts is None:
+        return end
+    latest = time = end
+    for index in range(len(run.sizes) - 1, max(-1, len(run.sizes) - 33), -1):
+        latest = max(latest, time + run.shifts[index]) if index < len(run.sizes) - 1 else time + run.shifts[index]
+        time -= run.durations[index]
+    return latest
 
 
 class _Folded:
@@ -333,7 +351,7 @@ class Layout:
         longest = 0
         for number, (track, zero) in enumerate(zip(self._tracks, self._zeros, strict=True), start=1):
             traks.append(track.trak(number, positions[number - 1], zero))
-            longest = max(longest, round((Fraction(track.end, track.like.timescale) - zero) * MOVIE_TIMESCALE))
+            longest = max(longest, round((track.shown_end_s - zero) * MOVIE_TIMESCALE))
         version = 1 if longest > _MAX_32 else 0
         rest = struct.pack(">IH10x", 0x10000, 0x100) + _IDENTITY + struct.pack(">24xI", len(traks) + 1)
         return box("moov", full_box("mvhd", version, 0, _times(longest, MOVIE_TIMESCALE), rest), *traks)

@@ -124,7 +124,7 @@ def parse_webvtt(content: bytes, *, clock_zero_s: Fraction = Fraction(0)) -> lis
 
 def webvtt_text(payload: str) -> str:
     """Take the markup out of a cue's payload; italics, bold and underline stay, which SRT knows as well."""
-    kept = re.sub(r"<(/?)([biu])(?:\.[^>\n]{0,100})?>", r"\x01\1\2\x02", payload)
+    kept = re.sub(r"<(/?)([biu])(?:\.[^>\n]{0,100})?>", "\x01\\1\\2\x02", payload)
     return html.unescape(_TAGS.sub("", kept)).replace("\x01", "<").replace("\x02", ">")
 
 
