@@ -18,6 +18,7 @@ from penstock.client import Client
 
 API_KEY = "pk_of-the-tests"
 EVENT_TOKEN = "event-token-of-the-tests"
+EDGE_TOKEN = "edge-token-of-the-tests"
 CREDENTIALS = Credentials("AKIAOFTHETESTS", "secret-of-the-tests")
 CORS = {"AllowedOrigins": ["http://127.0.0.1:8080"], "AllowedMethods": ["PUT", "POST"], "AllowedHeaders": ["*"]}
 

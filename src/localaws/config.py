@@ -88,6 +88,8 @@ class Edge:
     behaviors: tuple[Behavior, ...] = ()
     """First match wins."""
     allowed_origins: tuple[str, ...] = ()
+    revocations: Target | None = None
+    """Who tells which playback sessions were ended (CloudFront: a key value store); without it none ever is."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ def _dump_edge(edge: Edge) -> dict[str, Any]:
         "key_groups": {name: {k: str(v) for k, v in keys.items()} for name, keys in edge.key_groups.items()},
         "behaviors": [{k: v for k, v in vars(behavior).items() if v} for behavior in edge.behaviors],
         "allowed_origins": list(edge.allowed_origins),
+        **({"revocations": _dump_target(edge.revocations)} if edge.revocations else {}),
     }
 
 
@@ -324,6 +327,7 @@ def _edge(value: Any, where: str) -> Edge:
         key_groups=members.take("key_groups", checks.map_of(checks.map_of(checks.absolute_path)), {}),
         behaviors=members.take("behaviors", checks.list_of(_behavior), ()),
         allowed_origins=members.take("allowed_origins", checks.list_of(checks.url), ()),
+        revocations=members.take("revocations", _target, None),
     )
     members.end()
     for index, behavior in enumerate(edge.behaviors):

@@ -1,4 +1,4 @@
-"""Assets, their jobs, playback sessions and API keys: the only owner of state changes.
+"""Assets, their jobs and API keys: the only owner of their state changes. Playback sessions are in `sessions`.
 
 It never speaks to AWS. Every change is one transaction, conditional on what is there, and idempotent by event id.
 """
@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from penstock import entries, states
 from penstock.database import Database
-from penstock.entries import Entry, Session, Upload
+from penstock.entries import Entry, Upload
 from penstock.errors import Conflict, InvalidRequest, NotFound
 from penstock.formats.events import AssetEvent
 from penstock.model import AssetState, Problem
@@ -28,7 +28,6 @@ Clock = Callable[[], datetime]
 Row = sa.RowMapping
 
 EVENTS_REMEMBERED = timedelta(days=14)
-SESSIONS_REMEMBERED = timedelta(days=30)
 
 
 def utc_now() -> datetime:
@@ -123,7 +122,8 @@ class Catalogue:
             entry = self._entry(connection, asset_id, lock=True)
             connection.execute(sa.update(assets).where(assets.c.id == asset_id).values(deleted_at=now))
             mine = (playback_sessions.c.asset_id == asset_id) & playback_sessions.c.ended_at.is_(None)
-            connection.execute(sa.update(playback_sessions).where(mine).values(ended_at=now))
+            ended = {"ended_at": now, "ending": entries.Ending.ENDED.value}
+            connection.execute(sa.update(playback_sessions).where(mine).values(ended))
         self.changed(asset_id)
         return entry
 
@@ -176,37 +176,10 @@ class Catalogue:
             return  # a job of somebody else, or of an asset that was deleted
 
     def forget(self) -> None:
-        """Drop what is too old to matter: event ids, and playback sessions long over."""
+        """Drop event ids that are too old to matter."""
         now = self._clock()
         with self._begin(writes=True) as connection:
             connection.execute(sa.delete(seen_events).where(seen_events.c.seen_at < now - EVENTS_REMEMBERED))
-            long_over = playback_sessions.c.expires_at < now - SESSIONS_REMEMBERED
-            connection.execute(sa.delete(playback_sessions).where(long_over))
-
-    # Playback sessions
-
-    def open_session(self, asset_id: str, viewer: str, ttl_s: int) -> Session:
-        now = self._clock().replace(microsecond=0)
-        session = Session(str(uuid.uuid4()), asset_id, viewer, now, now + timedelta(seconds=ttl_s), None)
-        with self._begin(writes=True) as connection:
-            self._row(connection, asset_id, alive=True)
-            connection.execute(sa.insert(playback_sessions).values(vars(session)))
-        return session
-
-    def session(self, session_id: str) -> Session:
-        with self._begin() as connection:
-            query = sa.select(playback_sessions).where(playback_sessions.c.id == session_id)
-            row = connection.execute(query).mappings().one_or_none()
-        if row is None:
-            raise NotFound(f"there is no playback session {session_id[:64]!r}")
-        return Session(**row)
-
-    def end_session(self, session_id: str) -> None:
-        """End a playback session; again is no change. Raises NotFound."""
-        self.session(session_id)
-        open_one = (playback_sessions.c.id == session_id) & playback_sessions.c.ended_at.is_(None)
-        with self._begin(writes=True) as connection:
-            connection.execute(sa.update(playback_sessions).where(open_one).values(ended_at=self._clock()))
 
     # API keys
 

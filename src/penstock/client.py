@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -136,6 +136,20 @@ class Client:
 
     def playback_session(self, session_id: str) -> JsonObject:
         return self._json("GET", _session(session_id))
+
+    def playback_sessions(self, viewer: str) -> Iterator[JsonObject]:
+        """All sessions of a viewer, newest first."""
+        query: dict[str, str] = {"viewer": viewer}
+        while True:
+            page = self._json("GET", f"/v1/playback-sessions?{urlencode(query)}")
+            yield from page["playback_sessions"]
+            if page["next"] is None:
+                return
+            query["cursor"] = page["next"]
+
+    def end_playback_sessions(self, viewer: str) -> int:
+        """End all live sessions of a viewer; returns how many there were."""
+        return int(self._json("DELETE", f"/v1/playback-sessions?{urlencode({'viewer': viewer})}")["ended"])
 
     def end_playback_session(self, session_id: str) -> None:
         self.request("DELETE", _session(session_id))

@@ -7,6 +7,7 @@ import binascii
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +42,14 @@ class Entry:
     arrived: bool
 
 
+class Ending(StrEnum):
+    """Why a playback session was ended before it expired."""
+
+    ENDED = "ended"
+    DISPLACED = "displaced"
+    """The viewer began another stream, and may have no more of them at a time."""
+
+
 @dataclass(frozen=True)
 class Session:
     """What is stored of a playback session: no cookie and no token, they are made anew from it."""
@@ -51,6 +60,17 @@ class Session:
     created_at: datetime
     expires_at: datetime
     ended_at: datetime | None
+    ttl_s: int
+    """Life from the last heartbeat on, in seconds."""
+    renewable_until: datetime
+    """No heartbeat moves `expires_at` beyond this."""
+    serial: int = 0
+    """A number that no other session has."""
+    seen_at: datetime | None = None
+    """Last license or heartbeat."""
+    streaming_since: datetime | None = None
+    """When it took one of its viewer's streams; None before its first license or heartbeat."""
+    ending: str | None = None
 
     def live(self, now: datetime) -> bool:
         return self.ended_at is None and now < self.expires_at

@@ -6,6 +6,7 @@
     +- Forbidden             403
     |  +- BadSignature            a signature, token or policy that does not hold
     |  +- SessionExpired          a playback session that is over or was revoked
+    +- TooManyStreams        429  the viewer watches in as many places as they may
     +- NotFound              404
     +- Conflict              409  the asset or session is not in a state that allows this
     +- SourceRejected        422  the upload's fault; says which property
@@ -57,6 +58,11 @@ class BadSignature(Forbidden):
 
 class SessionExpired(Forbidden):
     code = "session_expired"
+
+
+class TooManyStreams(PenstockError):
+    code = "too_many_streams"
+    http_status = 429
 
 
 class NotFound(PenstockError):

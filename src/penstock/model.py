@@ -132,7 +132,9 @@ class PlaybackSession:
     id: str
     asset_id: str
     viewer: str
+    created_at: datetime
     expires_at: datetime
+    seen_at: datetime | None = None
     dash_url: str | None = None
     hls_url: str | None = None
     license_url: str = ""

@@ -1,7 +1,7 @@
 """A playback session -> what a viewer needs to play: manifest addresses, cookies, a license token, a watch link.
 
-Nothing of it is stored: cookies and token are signed anew from the session each time. A cookie cannot be called back
-before it expires; ending a session stops licenses at once.
+Nothing of it is stored: cookies and token are signed anew from the session each time. Every cookie carries its
+session's serial, as the beginning of the policy's time; the edge refuses those of sessions that were ended.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import datetime
 from urllib.parse import quote, urlsplit
 
 from penstock.entries import Entry, Session
-from penstock.errors import BadSignature, Conflict, SessionExpired
+from penstock.errors import BadSignature, Conflict
 from penstock.formats import tokens
 from penstock.formats.cookies import Policy, Signer
 from penstock.model import AssetState, PlaybackSession
+from penstock.sessions import over
 from penstock.settings import Settings
 from penstock.states import Job, JobState
 
@@ -45,13 +46,16 @@ class Playback:
             id=session.id,
             asset_id=session.asset_id,
             viewer=session.viewer,
+            created_at=session.created_at,
             expires_at=session.expires_at,
+            seen_at=session.seen_at,
             dash_url=self._address(job.dash),
             hls_url=self._address(job.hls),
             license_url=f"{self._url}/v1/licenses/clearkey",
             watch_url=f"{self._url}/watch/{session.id}#{token}",
             license_token=token,
-            cookies=self._signer.cookies(Policy(resource=resource, expires=expires)),
+            # A moment long past lets everybody in; CloudFront reads it from the policy, and so knows the session.
+            cookies=self._signer.cookies(Policy(resource, expires, not_before=session.serial)),
         )
 
     def read_token(self, token: str) -> tokens.Claims:
@@ -96,7 +100,12 @@ def check(claims: tokens.Claims, session: Session, now: datetime) -> None:
     if (claims.session_id, claims.asset_id) != (session.id, session.asset_id):
         raise BadSignature("the token is not of this playback session")
     if not session.live(now):
-        raise SessionExpired("the playback session is over; ask for a new one")
+        raise over(session)
+
+
+def heartbeat_s(session: Session, settings: Settings) -> int:
+    """How often a player is to tell that it is still there: three times in the life of the session, or oftener."""
+    return max(1, min(settings.heartbeat_s, session.ttl_s // 3))
 
 
 def _published(entry: Entry) -> list[Job]:

@@ -81,8 +81,16 @@ playback_sessions = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("ended_at", UtcDateTime),
+    sa.Column("ending", sa.String(16)),
+    sa.Column("ttl_s", sa.Integer, nullable=False),
+    sa.Column("renewable_until", UtcDateTime, nullable=False),
+    sa.Column("serial", sa.Integer, nullable=False),
+    sa.Column("seen_at", UtcDateTime),
+    sa.Column("streaming_since", UtcDateTime),
     sa.Index("playback_sessions_by_asset", "asset_id"),
     sa.Index("playback_sessions_by_expiry", "expires_at"),
+    sa.Index("playback_sessions_by_viewer", "viewer", "created_at", "id"),
+    sa.Index("playback_sessions_by_serial", "serial", unique=True),
 )
 
 api_keys = sa.Table(

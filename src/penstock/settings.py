@@ -44,6 +44,18 @@ def _positive(text: str) -> int:
     return number
 
 
+def _number(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise ValueError("is less than 0")
+    return number
+
+
+def _wins(text: str) -> str:
+    if text not in ("newest", "oldest"):
+        raise ValueError("is neither newest nor oldest")
+    return text
+
+
 def _delivery(text: str) -> str:
     if text not in ("direct", "mediapackage"):
         raise ValueError("is neither direct nor mediapackage")
@@ -73,6 +85,11 @@ class Settings:
     event_bus: str = _setting(str, "default", "EventBridge bus for our own events")
     event_token_file: Path | None = _setting(Path, None, "file with the secret of the event bus")
     session_ttl_s: int = _setting(_positive, 14400, "life of a playback session", "s")
+    session_max_s: int = _setting(_positive, 86400, "longest life of a playback session that heartbeats renew", "s")
+    heartbeat_s: int = _setting(_positive, 30, "time between two heartbeats of a player", "s")
+    streams_per_viewer: int = _setting(_number, 0, "streams that a viewer may watch at a time; 0 is any number")
+    stream_wins: str = _setting(_wins, "newest", "who keeps a stream when there are too many: newest or oldest")
+    edge_token_file: Path | None = _setting(Path, None, "file with the secret of the edge, which asks who was revoked")
     upload_ttl_s: int = _setting(_positive, 3600, "life of one presigned upload request", "s")
     upload_abandoned_s: int = _setting(_positive, 7 * 86400, "age at which an unfinished upload is removed", "s")
     multipart_threshold_bytes: int = _setting(

@@ -126,7 +126,8 @@ def _settings(data_dir: Path, ports: Ports, public_url: str | None, environ: Map
 
     A shell that has taken in `penstock env`, perhaps of another stack, must still be able to say `up`.
     """
-    decided = {PREFIX + name for name in ("URL", "API_KEY", "DATA_DIR", "SECRETS_DIR", "EVENT_TOKEN_FILE")}
+    ours = ("URL", "API_KEY", "DATA_DIR", "SECRETS_DIR", "EVENT_TOKEN_FILE", "EDGE_TOKEN_FILE")
+    decided = {PREFIX + name for name in ours}
     settings = settings_module.load({name: text for name, text in environ.items() if name not in decided})
     return replace(
         settings,
@@ -134,6 +135,7 @@ def _settings(data_dir: Path, ports: Ports, public_url: str | None, environ: Map
         data_dir=data_dir,
         secrets_dir=data_dir / "secrets",
         event_token_file=data_dir / "secrets" / "event-token",
+        edge_token_file=data_dir / "secrets" / "edge-token",
         speke_url=settings.speke_url or f"http://{LOOPBACK}:{ports.edge}/speke/v2/copyProtection",
         cdn_secret=CDN_SECRET,
     )
@@ -153,6 +155,7 @@ def make_secrets(folder: Path) -> None:
         "api-key": f"pk_{secrets.token_urlsafe(32)}".encode(),
         "event-token": secrets.token_urlsafe(32).encode(),
         "cdn-identifier": str(uuid.uuid4()).encode(),
+        "edge-token": secrets.token_urlsafe(32).encode(),
         "aws-credentials": _aws_credentials(),
     }.items():
         if not (folder / name).exists():
@@ -218,6 +221,7 @@ def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
                 {"path": "*", "origin": "api"},
             ],
             "allowed_origins": origins,
+            "revocations": {"url": f"{api}/internal/revocations", "token_file": str(settings.edge_token_file)},
         },
         "services": [
             {

@@ -27,6 +27,7 @@ GOOD: dict[str, Any] = {
         "url": "http://127.0.0.1:8080",
         "origins": {"api": {"url": "http://127.0.0.1:1"}, "media": {"bucket": "penstock-source"}},
         "key_groups": {"viewers": {"k1": "/abs/k1.pem"}},
+        "revocations": {"url": "http://127.0.0.1:1/internal/revocations", "token_file": "/abs/edge-token"},
         "behaviors": [
             {"path": "/assets/*", "origin": "media", "trusted_key_group": "viewers"},
             {"path": "/internal/*", "deny": True},
@@ -71,6 +72,7 @@ def test_a_configuration_is_read_back_as_it_was_written() -> None:
         ("buckets/0/cors", {}, "buckets[0].cors is not a list"),
         ("rules/0/target/url", "ftp://x", "rules[0].target.url is not an http"),
         ("rules/0/target/token", "secret!", "rules[0].target.token: not known"),
+        ("edge/revocations", {"url": "x"}, "edge.revocations.url is not an http or https address: x"),
         ("edge/origins/media", {}, "edge.origins.media needs either url or bucket"),
         ("edge/behaviors/0", {"path": "/x", "origin": "nowhere"}, "edge.behaviors[0].origin names no origin: nowhere"),
         ("edge/behaviors/1", {"path": "/x"}, "edge.behaviors[1] needs either origin or deny"),

@@ -3,6 +3,7 @@
 import type {
   Asset,
   AssetPage,
+  Heartbeat,
   MultipartUpload,
   NewAsset,
   Part,
@@ -109,6 +110,15 @@ export class Api implements UploadApi {
     });
   }
 
+  /** Tell that the player is still there; `leaving` tells that it is not, also while its page goes away. */
+  heartbeat(sessionId: string, leaving = false): Promise<Heartbeat> {
+    return this.json("POST", `/playback-sessions/${encodeURIComponent(sessionId)}/heartbeat`, {
+      body: { leaving },
+      credentials: "include",
+      keepalive: leaving,
+    });
+  }
+
   /** The poster picture, or null when the asset has none. */
   async poster(assetId: string, signal?: AbortSignal): Promise<Blob | null> {
     try {
@@ -147,6 +157,7 @@ export class Api implements UploadApi {
         credentials: options.credentials ?? "same-origin",
         cache: "no-store",
         signal: options.signal ?? null,
+        keepalive: options.keepalive ?? false,
       });
     } catch (error) {
       if (isAbort(error)) throw error;
@@ -166,6 +177,7 @@ interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
   readonly accept?: string;
   readonly credentials?: RequestCredentials;
+  readonly keepalive?: boolean;
 }
 
 function assetPath(assetId: string): string {

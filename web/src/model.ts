@@ -62,4 +62,12 @@ export interface PlayerConfig {
   readonly license_url: string;
   readonly title: string;
   readonly expires_at: string;
+  readonly heartbeat_s: number;
+}
+
+/** The session as it lives on: the token takes the place of the one before. */
+export interface Heartbeat {
+  readonly expires_at: string;
+  readonly license_token: string;
+  readonly heartbeat_s: number;
 }

@@ -28,6 +28,8 @@ const MEDIA = 3;
 
 const OVER =
   "This watch link is over, or this browser did not keep its cookies. Allow cookies for this site, or ask for a new link.";
+const TOO_MANY =
+  "You are watching in too many places at once. Stop one of the others, then try again or ask for a new link.";
 const OFFLINE = "The film cannot be reached. Check your connection, then try again.";
 const UNSUPPORTED =
   "This browser cannot play this protected film. Current versions of Chrome, Edge and Firefox can.";
@@ -83,6 +85,7 @@ function httpStatus(error: PlayerError): number | null {
 }
 
 function claimSentence(error: ApiError): string {
+  if (error.code === "too_many_streams") return TOO_MANY;
   if (error.status === 401 || error.status === 403)
     return "This watch link is over or not complete. Ask for a new one.";
   if (error.status === 404) return "This watch link does not lead to a film. Ask for a new one.";
@@ -100,8 +103,7 @@ function licenseSentence(inner: unknown): string {
     const status = Number(inner.data[1]);
     if (status === 401 || status === 403)
       return "This watch link is over; the film's key is no longer given out. Ask for a new link.";
-    if (status === 429)
-      return "This film is being watched in too many places at once. Stop one of them, then try again.";
+    if (status === 429) return TOO_MANY;
   }
   return "The license server cannot be reached. Try again in a moment.";
 }

@@ -4,13 +4,15 @@
  * readers; the asset's title when absent). Property `token`: the session's license token. It is a property so that it
  * never stands in the page's HTML. `load()` starts; setting both before the element is in the page starts by itself.
  *
- * Events: `penstock-ready` with the player configuration, `penstock-error` with {message, code}. The state is also in the
+ * Events: `penstock-ready` with the player configuration, `penstock-renewed` when a heartbeat has prolonged the session,
+ * with {expires_at, license_token}, `penstock-error` with {message, code}. The state is also in the
  * attribute `data-state`: idle, loading, ready, error.
  */
 
 import type shaka from "shaka-player/dist/shaka-player.dash-es2021.js";
 import { Api, isAbort } from "./api.ts";
 import { adopt, button, h, icon, setText } from "./dom.ts";
+import { Heartbeats } from "./heartbeat.ts";
 import type { PlayerConfig } from "./model.ts";
 import { isPlayerError, isWorthRetrying, playbackSentence } from "./player-errors.ts";
 import controls from "./styles/controls.css?inline";
@@ -25,7 +27,7 @@ const CLEARKEY = "org.w3.clearkey";
 type Shaka = typeof shaka;
 
 export class PenstockPlayer extends HTMLElement {
-  /** License token of the session. */
+  /** License token of the session; each heartbeat renews it. */
   token = "";
 
   readonly video = h("video", { controls: true, playsinline: true, preload: "auto", tabindex: 0 });
@@ -35,6 +37,7 @@ export class PenstockPlayer extends HTMLElement {
   private readonly message = h("div", { class: "message", role: "alert" });
   private readonly live = h("p", { class: "visually-hidden", "aria-live": "polite" });
   private player: shaka.Player | null = null;
+  private heartbeats: Heartbeats | null = null;
   /** Counts the loads, so that an answer to an earlier one is not taken for this one's. */
   private turn = 0;
 
@@ -77,8 +80,34 @@ export class PenstockPlayer extends HTMLElement {
   }
 
   private claim(): Promise<PlayerConfig> {
-    const api = new Api(this.getAttribute("endpoint") ?? "/v1", () => `Bearer ${this.token}`);
-    return api.claimPlaybackSession(this.getAttribute("session") ?? "");
+    return this.api().claimPlaybackSession(this.session());
+  }
+
+  private api(): Api {
+    return new Api(this.getAttribute("endpoint") ?? "/v1", () => `Bearer ${this.token}`);
+  }
+
+  private session(): string {
+    return this.getAttribute("session") ?? "";
+  }
+
+  private keepAlive(config: PlayerConfig, turn: number): void {
+    const mine = (): boolean => turn === this.turn;
+    this.heartbeats = new Heartbeats(
+      this.api(),
+      this.session(),
+      (heartbeat) => {
+        if (!mine()) return;
+        this.token = heartbeat.license_token;
+        this.dispatchEvent(
+          new CustomEvent("penstock-renewed", { detail: heartbeat, bubbles: true, composed: true }),
+        );
+      },
+      (error) => {
+        if (mine()) this.failed(error);
+      },
+    );
+    this.heartbeats.start(config.heartbeat_s);
   }
 
   private async start(library: Shaka, config: PlayerConfig, turn: number): Promise<void> {
@@ -101,6 +130,7 @@ export class PenstockPlayer extends HTMLElement {
       const { detail } = event as unknown as { detail: unknown };
       if (turn === this.turn) this.failed(detail);
     });
+    this.keepAlive(config, turn);
     await player.load(config.dash_url);
     if (turn !== this.turn) return;
     this.ready(player, config);
@@ -149,8 +179,10 @@ export class PenstockPlayer extends HTMLElement {
   }
 
   private async unload(): Promise<void> {
-    const { player } = this;
+    const { player, heartbeats } = this;
     this.player = null;
+    this.heartbeats = null;
+    heartbeats?.stop(true);
     await player?.destroy();
   }
 

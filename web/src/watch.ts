@@ -2,9 +2,9 @@
 
 import { h, setText } from "./dom.ts";
 import { moment } from "./format.ts";
-import type { PlayerConfig } from "./model.ts";
+import type { Heartbeat, PlayerConfig } from "./model.ts";
 import { PenstockPlayer } from "./player.ts";
-import { takeSecret } from "./secret.ts";
+import { keepSecret, takeSecret } from "./secret.ts";
 
 const sessionId = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1) ?? "");
 const player = new PenstockPlayer();
@@ -21,6 +21,11 @@ player.addEventListener("penstock-ready", (event) => {
   heading.className = "";
   setText(until, `You can watch until ${moment(expires_at)}.`);
   document.title = title;
+});
+player.addEventListener("penstock-renewed", (event) => {
+  const { expires_at, license_token } = (event as CustomEvent<Heartbeat>).detail;
+  keepSecret(`watch.${sessionId}`, license_token);
+  setText(until, `You can watch until ${moment(expires_at)}.`);
 });
 player.addEventListener("penstock-error", () => setText(until, ""));
 

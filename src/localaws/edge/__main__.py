@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
 from granian.constants import HTTPModes, Interfaces
@@ -33,6 +34,7 @@ from localaws.edge.cache import FRESH_S, GRACE_S, Cache
 from localaws.edge.media import Media
 from localaws.edge.origins import BucketOrigin, HttpClient, Origin, ServerOrigin, Timeouts
 from localaws.edge.proxy import Proxy
+from localaws.edge.revocations import INTERVAL_S, Follower, Revocations
 from localaws.edge.targets import matcher
 from penstock.errors import Conflict, InvalidRequest, PenstockError
 from penstock.formats.cookies import PublicKey, load_public_key
@@ -54,9 +56,10 @@ class Limits:
     grace_s: float = GRACE_S
     s3_timeouts: Timeouts = field(default_factory=lambda: Timeouts(silence_s=15.0))
     server_timeouts: Timeouts = field(default_factory=Timeouts)
+    revocations_every_s: float = INTERVAL_S
 
 
-def build(config: configuration.Config, limits: Limits) -> tuple[Edge, list[Proxy]]:
+def build(config: configuration.Config, limits: Limits, revocations: Revocations) -> tuple[Edge, list[Proxy]]:
     """Make the application of a configuration, and the proxies in it, for they have streams to end.
 
     Raises InvalidRequest.
@@ -65,7 +68,7 @@ def build(config: configuration.Config, limits: Limits) -> tuple[Edge, list[Prox
     if edge is None:
         raise InvalidRequest("the configuration has no edge")
     folder = config.state_dir / "edge-cache"
-    groups = {name: Authorizer(_public_keys(files)) for name, files in edge.key_groups.items()}
+    groups = {name: Authorizer(_public_keys(files), revocations=revocations) for name, files in edge.key_groups.items()}
     origins: dict[str, Media | Proxy] = {}
     for name, origin in edge.origins.items():
         if origin.bucket:
@@ -90,7 +93,9 @@ def build(config: configuration.Config, limits: Limits) -> tuple[Edge, list[Prox
 
 async def serve(config: configuration.Config, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT. Raises InvalidRequest, and Conflict when the port is taken."""
-    app, proxies = build(config, limits)
+    told = config.edge.revocations if config.edge else None
+    revocations = Revocations(known=told is None)
+    app, proxies = build(config, limits, revocations)
     _refuse_taken(config.ports.edge)
     server = Server(
         app,
@@ -115,11 +120,20 @@ async def serve(config: configuration.Config, limits: Limits) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     serving = asyncio.create_task(server.serve())
+    following = asyncio.create_task(_follower(told, revocations, limits.revocations_every_s).run()) if told else None
     waiting = asyncio.create_task(stopped.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if following:
+        following.cancel()
     await asyncio.wait({serving}, timeout=STOP_S)
     if serving.done():
         serving.result()
+
+
+def _follower(told: configuration.Target, revocations: Revocations, every_s: float) -> Follower:
+    parts = urlsplit(told.url)
+    client = HttpClient(f"{parts.scheme}://{parts.netloc}", timeouts=Timeouts(silence_s=2.0), max_connections=1)
+    return Follower(revocations, client, parts.path or "/", told.token_file, every_s)
 
 
 def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int:

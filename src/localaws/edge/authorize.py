@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from localaws.edge.revocations import Revocations
 from penstock.errors import BadSignature
 from penstock.formats.cookies import COOKIE_PREFIX, SIGNING_PARAMETERS, Policy, PublicKey, covers, verify
 
 MAX_COOKIE_CHARS = 16 * 1024
 """A custom policy of the largest size takes 6 KB; the rest is room for the cookies of the application."""
+
+REVOKED = "the playback session was ended"
 
 _SIGNING_COOKIES = frozenset(COOKIE_PREFIX + name for name in SIGNING_PARAMETERS)
 
@@ -22,10 +25,19 @@ class Authorizer:
     """Judges requests by the keys of one key group, and remembers the cookies whose signature it has verified."""
 
     def __init__(
-        self, public_keys: Mapping[str, PublicKey], *, clock: Callable[[], float] = time.time, remembered: int = 2048
+        self,
+        public_keys: Mapping[str, PublicKey],
+        *,
+        revocations: Revocations | None = None,
+        clock: Callable[[], float] = time.time,
+        remembered: int = 2048,
     ) -> None:
-        """public_keys: by key id. clock: seconds since the epoch. remembered: most cookie headers kept in memory."""
+        """public_keys: by key id. clock: seconds since the epoch. remembered: most cookie headers kept in memory.
+
+        revocations: a policy whose time begins at one of their serials (years before there was any) is refused.
+        """
         self._public_keys = public_keys
+        self._revocations = revocations or Revocations()
         self._clock = clock
         self._bound = remembered
         self._policies: dict[tuple[str, str], Policy] = {}
@@ -35,9 +47,13 @@ class Authorizer:
 
         urls: the spellings of one URL (scheme, host, path, query); a signature for any of them is good.
         """
+        if not self._revocations.known:
+            return "it is not known yet who was revoked"
         now = self._clock()
         remembered = self._policies.get((cookie_header, client_ip))
         if remembered is not None and _holds(remembered, now) and not _has_signing_parameter(urls[0]):
+            if remembered.not_before in self._revocations.serials:
+                return REVOKED
             if any(covers(remembered.resource, url) for url in urls):
                 return None
             return "the policy is for another resource"
@@ -46,6 +62,8 @@ class Authorizer:
             policy = self._verify(urls, cookies, client_ip, now)
         except BadSignature as exc:
             return exc.message
+        if policy.not_before in self._revocations.serials:
+            return REVOKED
         # Only a custom policy says by itself what it covers; a canned one is bound to the URL it came with.
         if COOKIE_PREFIX + "Policy" in cookies and not _has_signing_parameter(urls[0]):
             self._remember((cookie_header, client_ip), policy)

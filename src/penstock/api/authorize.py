@@ -42,7 +42,7 @@ def viewer(context: Ctx, given: Annotated[HTTPAuthorizationCredentials | None, D
         raise Unauthorized("a license token is needed: send it as `Authorization: Bearer <token>`")
     claims = context.playback.read_token(given.credentials)
     try:
-        session = context.catalogue.session(claims.session_id)
+        session = context.sessions.get(claims.session_id)
     except NotFound:
         raise SessionExpired("the playback session is over; ask for a new one") from None
     playback.check(claims, session, context.clock())
@@ -50,10 +50,19 @@ def viewer(context: Ctx, given: Annotated[HTTPAuthorizationCredentials | None, D
 
 
 def event_bus(request: Request, context: Ctx) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    wanted = context.event_token.encode()
-    if scheme.lower() != "bearer" or not wanted or not hmac.compare_digest(token.encode("utf-8", "replace"), wanted):
+    if not _bears(request, context.event_token):
         raise Unauthorized("only the event bus may call this")
+
+
+def edge(request: Request, context: Ctx) -> None:
+    if not _bears(request, context.edge_token):
+        raise Unauthorized("only the edge may call this")
+
+
+def _bears(request: Request, secret: str) -> bool:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    same = hmac.compare_digest(token.encode("utf-8", "replace"), secret.encode())
+    return scheme.lower() == "bearer" and bool(secret) and same
 
 
 async def encoder(request: Request, context: Ctx) -> bytes:
@@ -88,5 +97,6 @@ def _verify_signature(request: Request, body: bytes, context: Context) -> None:
 
 ApplicationOnly = Depends(application)
 EventBusOnly = Depends(event_bus)
+EdgeOnly = Depends(edge)
 Viewer = Annotated[Session, Depends(viewer)]
 EncoderBody = Annotated[bytes, Depends(encoder)]

@@ -127,6 +127,7 @@ def purge_deleted(context: Context) -> None:
 
 def forget_old(context: Context) -> None:
     context.catalogue.forget()
+    context.sessions.forget()
 
 
 def follow(context: Context) -> None:

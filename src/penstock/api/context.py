@@ -18,7 +18,11 @@ from penstock.errors import Unavailable
 from penstock.formats.cookies import Signer
 from penstock.keys import KeyProvider
 from penstock.playback import Playback
+from penstock.sessions import Sessions, Wins
 from penstock.settings import Clients, Settings
+
+MISSED_HEARTBEATS = 3
+"""After so many a stream counts as given up; browsers let pages in the background wake once a minute at worst."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Context:
     clients: Clients
     database: Database
     catalogue: Catalogue
+    sessions: Sessions
     playback: Playback
     keys: KeyProvider
     changes: Changes
     readiness: Readiness
     event_token: str = field(repr=False)
+    edge_token: str = field(repr=False)
     aws_secrets: Mapping[str, str] = field(repr=False)
     """Secret access keys by access key id: whose signatures the key provider accepts."""
     clock: Callable[[], datetime] = utc_now
@@ -53,17 +59,24 @@ def build(
     catalogue.register_key(_read_text(settings.secrets_dir / "api-key"), "first")
     signer = Signer(_read(settings.secrets_dir / "signing-key.pem"), settings.key_pair_id)
     token_key = _read(settings.secrets_dir / "token.key")
-    token_file = settings.event_token_file
     return Context(
         settings=settings,
         clients=clients,
         database=database,
         catalogue=catalogue,
+        sessions=Sessions(
+            database,
+            clock=clock,
+            streams=settings.streams_per_viewer,
+            wins=Wins(settings.stream_wins),
+            silence_s=MISSED_HEARTBEATS * settings.heartbeat_s,
+        ),
         playback=Playback(settings, signer, token_key, now=lambda: clock().timestamp()),
         keys=KeyProvider(_read(settings.secrets_dir / "master.key")),
         changes=changes,
         readiness=Readiness(clients.s3, (settings.source_bucket, settings.media_bucket)),
-        event_token=_read_text(token_file) if token_file else "",
+        event_token=_secret(settings.event_token_file),
+        edge_token=_secret(settings.edge_token_file),
         aws_secrets=_aws_secrets(session),
         clock=clock,
     )
@@ -77,6 +90,10 @@ def _read(path: Path) -> bytes:
     if not content.strip():
         raise Unavailable(f"the secret {path} is empty")
     return content
+
+
+def _secret(path: Path | None) -> str:
+    return _read_text(path) if path else ""
 
 
 def _read_text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What other machines call: the event bus delivers here, encoders fetch content keys here."""
+"""What other machines call: the event bus delivers here, the edge asks who was revoked, encoders fetch content keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Response
 
-from penstock.api.authorize import Ctx, EncoderBody, EventBusOnly
+from penstock.api.authorize import Ctx, EdgeOnly, EncoderBody, EventBusOnly
 from penstock.api.context import Context
 from penstock.catalogue import Catalogue
 from penstock.errors import NotFound
@@ -38,6 +38,13 @@ def take_event(context: Ctx, name: Annotated[str, Path()], envelope: Annotated[A
     """2xx says that it is done, 4xx that it never will be, 5xx that it may be tried again."""
     _handler(context, name)(envelope)
     return Response(status_code=204)
+
+
+@router.get("/internal/revocations", dependencies=[EdgeOnly], include_in_schema=False)
+def revocations(context: Ctx) -> dict[str, list[Any]]:
+    """What the edge is to refuse: sessions that were ended before what was signed for them expires."""
+    ended = context.sessions.revoked()
+    return {"serials": [session.serial for session in ended], "sessions": [session.id for session in ended]}
 
 
 @router.post(

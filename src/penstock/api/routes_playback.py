@@ -5,14 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from penstock import license as licenses
 from penstock import playback
 from penstock.api import schemas
 from penstock.api.authorize import ApplicationOnly, Ctx, Viewer
 from penstock.catalogue import asset_id_of
+from penstock.entries import Entry, Session
 from penstock.errors import Forbidden, NotFound
+from penstock.model import PlaybackSession
 
 router = APIRouter(tags=["Playback"])
 
@@ -30,6 +32,7 @@ def _session_id(session_id: SessionId) -> str:
 
 
 CheckedSessionId = Annotated[str, Depends(_session_id)]
+ViewerName = Annotated[str, Query(min_length=1, max_length=256, description="As given when the session was opened")]
 
 
 @router.post(
@@ -46,19 +49,43 @@ def open_session(
     """Give the viewer `watch_url`, or the cookies, manifest addresses and `license_token` for a player of yours."""
     entry = context.catalogue.entry(asset_id_of(asset_id))
     playback.playable(entry)
-    session = context.catalogue.open_session(asset_id, body.viewer, body.ttl_s or context.settings.session_ttl_s)
+    settings = context.settings
+    session = context.sessions.open(
+        asset_id, body.viewer, body.ttl_s or settings.session_ttl_s, body.max_s or settings.session_max_s
+    )
     return schemas.granted(context.playback.grant(session, entry))
+
+
+@router.get("/v1/playback-sessions", dependencies=[ApplicationOnly], summary="List the playback sessions of a viewer")
+def list_sessions(
+    context: Ctx,
+    viewer: ViewerName,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most sessions in one page")] = 100,
+    cursor: Annotated[str | None, Query(max_length=256, description="`next` of the page before")] = None,
+) -> schemas.SessionPage:
+    """Newest first, those that are over too; sessions are forgotten 30 days after their end."""
+    found, following = context.sessions.of(viewer, limit, cursor)
+    now = context.clock()
+    return schemas.SessionPage(
+        playback_sessions=[schemas.SessionSummary.of(session, now) for session in found], next=following
+    )
+
+
+@router.delete("/v1/playback-sessions", dependencies=[ApplicationOnly], summary="End all playback sessions of a viewer")
+def end_sessions(context: Ctx, viewer: ViewerName) -> schemas.SessionsEnded:
+    """As for one of them: no license from now on, and within seconds no manifest and no segment."""
+    return schemas.SessionsEnded(ended=context.sessions.end_all(viewer))
 
 
 @router.get("/v1/playback-sessions/{session_id}", dependencies=[ApplicationOnly], summary="Look at a playback session")
 def get_session(context: Ctx, session_id: CheckedSessionId) -> schemas.SessionOut:
     """A session that is over has no cookies, addresses and token any more."""
-    session = context.catalogue.session(session_id)
+    session = context.sessions.get(session_id)
     if session.live(context.clock()):
         return schemas.granted(context.playback.grant(session, context.catalogue.entry(session.asset_id)))
-    state = "expired" if session.ended_at is None else "ended"
+    summary = schemas.SessionSummary.of(session, context.clock())
     return schemas.SessionOut.model_validate(
-        {**vars(session), **dict.fromkeys(_OVER), "state": state, "cookies": {}}, from_attributes=False
+        {**summary.model_dump(), **dict.fromkeys(_OVER), "cookies": {}}, from_attributes=False
     )
 
 
@@ -69,8 +96,8 @@ def get_session(context: Ctx, session_id: CheckedSessionId) -> schemas.SessionOu
     summary="End a playback session",
 )
 def end_session(context: Ctx, session_id: CheckedSessionId) -> Response:
-    """No license is given from now on. Cookies already given keep letting encrypted segments out until they expire."""
-    context.catalogue.end_session(session_id)
+    """No license is given from now on, and within seconds the edge lets out no manifest and no segment any more."""
+    context.sessions.end(session_id)
     return Response(status_code=204)
 
 
@@ -79,10 +106,50 @@ def claim_session(
     context: Ctx, session: Viewer, session_id: CheckedSessionId, response: Response
 ) -> schemas.PlayerConfig:
     """Called by the page that `watch_url` opens, with the token that the address carries behind `#`."""
+    entry, granted = _granted(context, session, session_id)
+    _set_cookies(response, context, session, granted)
+    beat_s = playback.heartbeat_s(session, context.settings)
+    return schemas.PlayerConfig.model_validate(
+        {**vars(granted), "title": entry.asset.title, "heartbeat_s": beat_s}, from_attributes=False
+    )
+
+
+@router.post("/v1/playback-sessions/{session_id}/heartbeat", summary="Tell that a viewer is still watching (players)")
+def heartbeat(
+    context: Ctx,
+    session: Viewer,
+    session_id: CheckedSessionId,
+    response: Response,
+    body: schemas.HeartbeatIn | None = None,
+) -> schemas.HeartbeatOut:
+    """Renew the session, its cookies and its token, and keep its stream. A player calls this every `heartbeat_s`.
+
+    429 `too_many_streams` and 403 `session_expired` are the end of the playback.
+    """
+    if session.id != session_id:
+        raise Forbidden("the token is not of this playback session")
+    if body is not None and body.leaving:
+        context.sessions.leave(session_id)
+        renewed = session
+    else:
+        renewed = context.sessions.renew(session_id)
+    _, granted = _granted(context, renewed, session_id)
+    _set_cookies(response, context, renewed, granted)
+    return schemas.HeartbeatOut(
+        expires_at=renewed.expires_at,
+        license_token=granted.license_token,
+        heartbeat_s=playback.heartbeat_s(renewed, context.settings),
+    )
+
+
+def _granted(context: Ctx, session: Session, session_id: str) -> tuple[Entry, PlaybackSession]:
     if session.id != session_id:
         raise Forbidden("the token is not of this playback session")
     entry = context.catalogue.entry(session.asset_id)
-    granted = context.playback.grant(session, entry)
+    return entry, context.playback.grant(session, entry)
+
+
+def _set_cookies(response: Response, context: Ctx, session: Session, granted: PlaybackSession) -> None:
     for name, value in granted.cookies.items():
         response.set_cookie(
             name,
@@ -93,7 +160,6 @@ def claim_session(
             httponly=True,
             samesite="lax",
         )
-    return schemas.PlayerConfig.model_validate({**vars(granted), "title": entry.asset.title}, from_attributes=False)
 
 
 async def _body(request: Request) -> bytes:
@@ -115,4 +181,5 @@ async def _body(request: Request) -> bytes:
 def clearkey_license(context: Ctx, session: Viewer, body: Annotated[bytes, Depends(_body)]) -> Response:
     """Takes a W3C ClearKey license request; every key asked for must be one of the session's asset."""
     entry = context.catalogue.entry(session.asset_id)
+    context.sessions.watch(session)
     return Response(licenses.answer(body, entry, context.keys), media_type="application/json")

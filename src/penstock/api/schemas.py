@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from penstock.entries import Entry
+from penstock.entries import Ending, Entry, Session
 from penstock.model import AssetState, PlaybackSession, Problem
 from penstock.states import WHOLE_ASSET, Job, JobState
 
@@ -161,16 +161,54 @@ class SessionIn(In):
         description="Who watches, as your application calls them", examples=["user-4711"]
     )
     ttl_s: int | None = Field(
-        None, strict=True, ge=1, le=7 * 86400, description="Life of the session in seconds", examples=[14400]
+        None,
+        strict=True,
+        ge=1,
+        le=7 * 86400,
+        description="Life of the session in seconds, begun anew by each heartbeat of a player",
+        examples=[14400],
+    )
+    max_s: int | None = Field(
+        None,
+        strict=True,
+        ge=1,
+        le=30 * 86400,
+        description="Life that no heartbeat exceeds, in seconds from now; the same as `ttl_s` renews nothing",
+        examples=[86400],
     )
 
 
-class SessionOut(Out):
+SessionState = Literal["live", "expired", "ended", "displaced"]
+
+
+class SessionSummary(Out):
     id: str
     asset_id: str = Field(examples=[ASSET_ID])
     viewer: str = Field(examples=["user-4711"])
-    state: Literal["live", "expired", "ended"]
+    state: SessionState = Field(description="displaced: the viewer began another stream, and may have no more of them")
+    created_at: datetime
     expires_at: datetime
+    seen_at: datetime | None = Field(description="Last license or heartbeat; null until the player has begun")
+
+    @classmethod
+    def of(cls, session: Session, now: datetime) -> SessionSummary:
+        if session.ended_at is not None:
+            state: SessionState = "displaced" if session.ending == Ending.DISPLACED else "ended"
+        else:
+            state = "live" if session.live(now) else "expired"
+        return cls.model_validate({**vars(session), "state": state}, from_attributes=False)
+
+
+class SessionPage(Out):
+    playback_sessions: list[SessionSummary]
+    next: str | None = Field(description="Give it as `cursor` for the next page; null on the last")
+
+
+class SessionsEnded(Out):
+    ended: int = Field(description="How many sessions were live until now", examples=[2])
+
+
+class SessionOut(SessionSummary):
     dash_url: str | None = Field(description="MPEG-DASH manifest; needs the cookies")
     hls_url: str | None = Field(description="HLS playlist; needs the cookies")
     license_url: str | None
@@ -179,12 +217,23 @@ class SessionOut(Out):
     cookies: dict[str, str] = Field(description="CloudFront signed cookies, name to value; secrets of the viewer")
 
 
+class HeartbeatIn(In):
+    leaving: bool = Field(False, strict=True, description="The player stops; its stream is free for another one")
+
+
+class HeartbeatOut(Out):
+    expires_at: datetime
+    license_token: str = Field(description="Takes the place of the one before, which expires earlier")
+    heartbeat_s: int = Field(description="Seconds until the next heartbeat", examples=[30])
+
+
 class PlayerConfig(Out):
     title: str
     dash_url: str | None
     hls_url: str | None
     license_url: str
     expires_at: datetime
+    heartbeat_s: int = Field(description="Seconds between two heartbeats", examples=[30])
 
 
 def problem(found: Problem | None) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from api_parts import API_KEY, CORS, CREDENTIALS, EVENT_TOKEN, Api, Clock, free_port, until
+from api_parts import API_KEY, CORS, CREDENTIALS, EDGE_TOKEN, EVENT_TOKEN, Api, Clock, free_port, until
 from localaws import objectstore
 from localaws.config import Bucket, Config, Ports
 from penstock.api import __main__ as process
@@ -28,6 +28,7 @@ from penstock.catalogue import Catalogue
 from penstock.client import Client
 from penstock.database import Database
 from penstock.formats import cookies
+from penstock.sessions import Sessions
 from penstock.settings import Settings
 
 
@@ -86,10 +87,12 @@ def settings(tmp_path: Path, store: Config, signing_key: tuple[bytes, bytes]) ->
     (secrets / "signing-key.pem").write_bytes(signing_key[0])
     (secrets / "api-key").write_text(API_KEY)
     (secrets / "event-token").write_text(EVENT_TOKEN)
+    (secrets / "edge-token").write_text(EDGE_TOKEN)
     return Settings(
         data_dir=tmp_path,
         secrets_dir=secrets,
         event_token_file=secrets / "event-token",
+        edge_token_file=secrets / "edge-token",
         multipart_threshold_bytes=6 * 2**20,
     )
 
@@ -181,3 +184,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 @pytest.fixture
 def catalogue(database: Database, clock: Clock) -> Catalogue:
     return Catalogue(database, clock=clock)
+
+
+@pytest.fixture
+def sessions(database: Database, clock: Clock) -> Sessions:
+    return Sessions(database, clock=clock)

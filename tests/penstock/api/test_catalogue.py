@@ -25,6 +25,7 @@ from penstock.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from penstock.formats.events import AssetEvent
 from penstock.model import AssetState, Problem
 from penstock.schema import metadata
+from penstock.sessions import Sessions
 
 UPLOAD = Upload("inputs/x/film.mp4", 10, "video/mp4", "multipart", "upload-1", 5 * 2**20)
 PROBLEM = Problem("upload_cancelled", "The upload was cancelled.")
@@ -162,11 +163,14 @@ def test_cancelled_upload_fails_the_asset_unless_the_source_has_come(catalogue: 
     assert state(catalogue, other) == "converting"
 
 
-def test_deleted_asset_is_gone_and_no_late_event_brings_it_back(catalogue: Catalogue, asset: str) -> None:
-    session = catalogue.open_session(asset, "ada", 60)
+def test_deleted_asset_is_gone_and_no_late_event_brings_it_back(
+    catalogue: Catalogue, sessions: Sessions, asset: str
+) -> None:
+    session = sessions.open(asset, "ada", 60)
     catalogue.delete(asset)
     catalogue.purged(asset)
-    assert catalogue.session(session.id).ended_at is not None
+    assert sessions.get(session.id).ended_at is not None
+    assert [each.id for each in sessions.revoked()] == [session.id]
     assert catalogue.apply(event("Published", asset))
     with pytest.raises(NotFound):
         catalogue.entry(asset)
@@ -177,7 +181,7 @@ def test_deleted_asset_is_gone_and_no_late_event_brings_it_back(catalogue: Catal
             again(asset)
     catalogue.progress(asset, "job-1", 5, packaging=False)
     with pytest.raises(NotFound):
-        catalogue.open_session(asset, "ada", 60)
+        sessions.open(asset, "ada", 60)
 
 
 def test_asset_id_is_taken_once(catalogue: Catalogue, asset: str) -> None:
@@ -207,23 +211,6 @@ def test_bad_cursor_is_refused(catalogue: Catalogue, cursor: str) -> None:
         catalogue.page(3, cursor)
 
 
-def test_session_lives_until_it_expires_or_is_ended(catalogue: Catalogue, asset: str, clock: Clock) -> None:
-    first, second = catalogue.open_session(asset, "ada", 60), catalogue.open_session(asset, "ada", 60)
-    assert catalogue.session(first.id) == first
-    assert first.live(clock())
-    catalogue.end_session(first.id)
-    ended_at = catalogue.session(first.id).ended_at
-    clock.pass_s(30)
-    catalogue.end_session(first.id)
-    assert catalogue.session(first.id).ended_at == ended_at
-    assert not catalogue.session(first.id).live(clock())
-    assert catalogue.session(second.id).live(clock())
-    clock.pass_s(31)
-    assert not catalogue.session(second.id).live(clock())
-    with pytest.raises(NotFound):
-        catalogue.end_session(asset_id())
-
-
 def test_api_key_is_known_by_its_hash_only(catalogue: Catalogue, database: Database) -> None:
     catalogue.register_key("pk_secret", "first")
     catalogue.register_key("pk_secret", "again")
@@ -236,18 +223,14 @@ def test_api_key_is_known_by_its_hash_only(catalogue: Catalogue, database: Datab
     assert "pk_secret" not in repr(rows)
 
 
-def test_old_events_and_sessions_are_forgotten(catalogue: Catalogue, asset: str, clock: Clock) -> None:
+def test_old_events_are_forgotten(catalogue: Catalogue, asset: str, clock: Clock) -> None:
     told = event("Converting", asset)
     catalogue.apply(told)
-    session = catalogue.open_session(asset, "ada", 60)
     catalogue.forget()
     assert not catalogue.apply(told)
-    assert catalogue.session(session.id)
     clock.pass_s(40 * 86400)
     catalogue.forget()
     assert catalogue.apply(told)
-    with pytest.raises(NotFound):
-        catalogue.session(session.id)
 
 
 def test_many_writers_at_once_lose_nothing(catalogue: Catalogue, asset: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import uuid
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,11 +15,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from api_parts import CREDENTIALS, Api, Clock
+from api_parts import API_KEY, CREDENTIALS, EDGE_TOKEN, EVENT_TOKEN, Api, Clock
 from penstock.errors import BadSignature
 from penstock.formats import cookies, cpix
 from penstock.formats.events import AssetEvent
 from penstock.model import ContentKey, KeyId, Scheme
+from penstock.settings import Settings
 
 CLEARKEY = uuid.UUID("e2719d58-a985-b3c9-781a-b030af78d30e")
 
@@ -104,11 +107,11 @@ class TestSessions:
 
     def test_session_lives_as_long_as_the_settings_say(self, api: Api, film: Film, clock: Clock) -> None:
         answer = api.http.post(f"/v1/assets/{film.id}/playback-sessions", json={"viewer": "ada"}).json()
-        assert api.context.catalogue.session(answer["id"]).live(clock())
+        assert api.context.sessions.get(answer["id"]).live(clock())
         clock.pass_s(api.context.settings.session_ttl_s - 2)
-        assert api.context.catalogue.session(answer["id"]).live(clock())
+        assert api.context.sessions.get(answer["id"]).live(clock())
         clock.pass_s(3)
-        assert not api.context.catalogue.session(answer["id"]).live(clock())
+        assert not api.context.sessions.get(answer["id"]).live(clock())
 
     @pytest.mark.parametrize("how", ["expired", "ended"])
     def test_session_that_is_over_keeps_no_secrets(
@@ -136,7 +139,7 @@ class TestSessions:
         assert "/default/" in answer["dash_url"]
 
     def test_secrets_of_a_session_are_silent_in_repr(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
-        entry, session = api.context.catalogue.entry(film.id), api.context.catalogue.session(opened["id"])
+        entry, session = api.context.catalogue.entry(film.id), api.context.sessions.get(opened["id"])
         shown = repr(api.context.playback.grant(session, entry)) + repr(api.context) + repr(api.client)
         for secret in (opened["license_token"], *opened["cookies"].values(), "pk_of", CREDENTIALS.secret_access_key):
             assert secret not in shown or secret == "penstock-1"
@@ -152,6 +155,7 @@ class TestClaim:
             "hls_url": opened["hls_url"],
             "license_url": opened["license_url"],
             "expires_at": opened["expires_at"],
+            "heartbeat_s": 30,
         }
         lines = answer.headers.get_list("set-cookie")
         assert {line.split("=")[0] for line in lines} == set(opened["cookies"])
@@ -179,6 +183,113 @@ class TestClaim:
         api.http.delete(f"/v1/playback-sessions/{opened['id']}")
         answer = claim(api, opened["id"], opened["license_token"])
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "session_expired")
+
+
+class TestHeartbeat:
+    def beat(self, api: Api, session_id: str, token: str, **body: Any) -> httpx.Response:
+        address = f"{api.url}/v1/playback-sessions/{session_id}/heartbeat"
+        return httpx.post(address, headers={"Authorization": f"Bearer {token}"}, json=body or None)
+
+    def test_heartbeat_renews_session_token_and_cookies(self, api: Api, opened: dict[str, Any], clock: Clock) -> None:
+        token = opened["license_token"]
+        for _ in range(3):
+            clock.pass_s(400)
+            answer = self.beat(api, opened["id"], token)
+            assert answer.status_code == 200, answer.text
+            token = answer.json()["license_token"]
+        assert datetime.fromisoformat(answer.json()["expires_at"]) > clock() + timedelta(seconds=590)
+        now = api.http.get(f"/v1/playback-sessions/{opened['id']}").json()
+        assert (now["state"], now["license_token"]) == ("live", token)
+        lines = answer.headers.get_list("set-cookie")
+        assert any(line.startswith(f"CloudFront-Policy={now['cookies']['CloudFront-Policy']};") for line in lines)
+        assert all("httponly" in line.lower() for line in lines)
+
+    def test_session_is_not_renewed_beyond_its_end(self, api: Api, film: Film, clock: Clock) -> None:
+        body = {"viewer": "ada", "ttl_s": 60, "max_s": 60}
+        opened = api.http.post(f"/v1/assets/{film.id}/playback-sessions", json=body).json()
+        clock.pass_s(50)
+        assert self.beat(api, opened["id"], opened["license_token"]).json()["expires_at"] == opened["expires_at"]
+        clock.pass_s(10)
+        answer = self.beat(api, opened["id"], opened["license_token"])
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "session_expired")
+
+    def test_players_of_short_sessions_beat_oftener(self, api: Api, film: Film) -> None:
+        opened = api.http.post(f"/v1/assets/{film.id}/playback-sessions", json={"viewer": "ada", "ttl_s": 12}).json()
+        assert claim(api, opened["id"], opened["license_token"]).json()["heartbeat_s"] == 4
+
+    def test_only_the_sessions_own_token_beats(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
+        other = api.http.post(f"/v1/assets/{film.id}/playback-sessions", json={"viewer": "bob"}).json()
+        assert self.beat(api, opened["id"], other["license_token"]).status_code == 403
+        assert self.beat(api, opened["id"], API_KEY).status_code == 403
+        assert httpx.post(f"{api.url}/v1/playback-sessions/{opened['id']}/heartbeat").status_code == 401
+
+    @pytest.mark.parametrize("body", [{"leaving": "yes"}, {"x": 1}, [], "x"])
+    def test_body_that_cannot_be_read_is_4xx(self, api: Api, opened: dict[str, Any], body: Any) -> None:
+        headers = {"Authorization": f"Bearer {opened['license_token']}"}
+        address = f"{api.url}/v1/playback-sessions/{opened['id']}/heartbeat"
+        assert httpx.post(address, headers=headers, json=body).status_code == 422
+
+
+class TestStreams:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return replace(settings, streams_per_viewer=1)
+
+    def test_second_stream_ends_the_first(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
+        assert ask(api, film.kids, opened["license_token"]).status_code == 200
+        second = api.http.post(f"/v1/assets/{film.id}/playback-sessions", json={"viewer": "ada"}).json()
+        assert ask(api, film.kids, second["license_token"]).status_code == 200
+        answer = ask(api, film.kids, opened["license_token"])
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_streams")
+        assert api.http.get(f"/v1/playback-sessions/{opened['id']}").json()["state"] == "displaced"
+
+    def test_player_that_leaves_makes_room(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
+        ask(api, film.kids, opened["license_token"])
+        assert TestHeartbeat().beat(api, opened["id"], opened["license_token"], leaving=True).status_code == 200
+        assert api.http.get(f"/v1/playback-sessions/{opened['id']}").json()["state"] == "live"
+
+
+class TestSessionsOfAViewer:
+    def test_they_are_listed_without_their_secrets_and_ended_together(
+        self, api: Api, film: Film, opened: dict[str, Any]
+    ) -> None:
+        path = f"/v1/assets/{film.id}/playback-sessions"
+        others = [api.http.post(path, json={"viewer": viewer}).json() for viewer in ("ada", "bob")]
+        api.http.delete(f"/v1/playback-sessions/{opened['id']}")
+        listed = api.http.get("/v1/playback-sessions", params={"viewer": "ada"})
+        found = {each["id"]: each["state"] for each in listed.json()["playback_sessions"]}
+        assert found == {opened["id"]: "ended", others[0]["id"]: "live"}
+        assert others[0]["license_token"] not in listed.text
+        assert [each["id"] for each in api.client.playback_sessions("ada")] == list(found)
+        assert api.client.end_playback_sessions("ada") == 1
+        assert ask(api, film.kids, others[0]["license_token"]).status_code == 403
+        assert ask(api, film.kids, others[1]["license_token"]).status_code == 200
+
+    def test_a_viewer_has_to_be_named(self, api: Api) -> None:
+        for method in ("GET", "DELETE"):
+            for query in ("", "?viewer="):
+                answer = api.http.request(method, f"/v1/playback-sessions{query}")
+                assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
+
+
+class TestRevocations:
+    def test_edge_is_told_who_was_ended(self, api: Api, opened: dict[str, Any], clock: Clock) -> None:
+        headers = {"Authorization": f"Bearer {EDGE_TOKEN}"}
+
+        def told() -> dict[str, Any]:
+            return dict(httpx.get(f"{api.url}/internal/revocations", headers=headers).json())
+
+        assert told() == {"serials": [], "sessions": []}
+        api.http.delete(f"/v1/playback-sessions/{opened['id']}")
+        serial = api.context.sessions.get(opened["id"]).serial
+        assert told() == {"serials": [serial], "sessions": [opened["id"]]}
+        clock.pass_s(601)
+        assert told() == {"serials": [], "sessions": []}
+
+    @pytest.mark.parametrize("token", ["", EVENT_TOKEN, API_KEY, EDGE_TOKEN + "x"])
+    def test_nobody_else_is(self, api: Api, token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}".strip()}
+        assert httpx.get(f"{api.url}/internal/revocations", headers=headers).status_code == 401
 
 
 class TestLicense:
