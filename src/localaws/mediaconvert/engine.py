@@ -177,7 +177,7 @@ class Engine:
                     inputs={self._folder(job_id) / "source": "source"},
                     output_dir=encoded,
                     limits=self._limits(planned),
-                    on_line=EncodeProgress(progress, duration_s, ENCODE_SHARE).line,
+                    on_line=EncodeProgress(progress, duration_s, ENCODE_SHARE, planned.counted_rate).line,
                     cancel=cancel,
                 )
                 packager.check(completed, "encoding")

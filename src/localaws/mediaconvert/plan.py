@@ -147,6 +147,11 @@ class Plan:
         for group in self.groups:
             yield from group.outputs
 
+    @property
+    def counted_rate(self) -> Fraction | None:
+        """The frame rate of what ffmpeg counts in its reports, the first video output; None where that captures."""
+        first = next((output for output in self.outputs() if output.video is not None), None)
+        return first.video.picture.frame_rate if first is not None and first.video and not first.captures else None
 
 def plan(job: request.Job, source: Source, facts: naming.Facts) -> Plan:
     """Decide everything about a job.

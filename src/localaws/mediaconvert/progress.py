@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from fractions import Fraction
 
 # Where each phase starts and ends in the percentage of the whole job.
 SPANS = {"PROBING": (0, 5), "TRANSCODING": (5, 95), "UPLOADING": (95, 100)}
@@ -48,16 +49,29 @@ class Progress:
 
 
 class EncodeProgress:
-    """Reads ffmpeg's `-progress` lines."""
+    """Reads ffmpeg's `-progress` lines.
 
-    def __init__(self, progress: Progress, duration_s: float, share: float) -> None:
+    first_rate: pictures a second of the first output that ffmpeg counts as `frame`, None where it counts something
+    else. Its `out_time` says nothing until every output has begun, which one that captures a picture now and then does
+    late.
+    """
+
+    def __init__(self, progress: Progress, duration_s: float, share: float, first_rate: Fraction | None) -> None:
         self._progress = progress
-        self._duration_us = max(duration_s, 0.001) * 1e6
+        self._duration_s = max(duration_s, 0.001)
         self._share = share
+        self._first_rate = first_rate
 
     def line(self, line: str) -> None:
         key, _, value = line.partition("=")
-        if key == "frame" and value.strip().isdigit():
+        if not value.strip().isdigit():
+            return
+        if key == "frame":
             self._progress.frames = int(value)
-        elif key == "out_time_us" and value.strip().isdigit():
-            self._progress.tell("TRANSCODING", self._share * int(value) / self._duration_us)
+            if self._first_rate:
+                self._tell(int(value) / float(self._first_rate))
+        elif key == "out_time_us" and not self._first_rate:
+            self._tell(int(value) / 1e6)
+
+    def _tell(self, encoded_s: float) -> None:
+        self._progress.tell("TRANSCODING", self._share * encoded_s / self._duration_s)
