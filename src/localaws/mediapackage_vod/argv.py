@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localaws.mediapackage_vod.configurations import Package
-from localaws.mediapackage_vod.tracks import Source, Track
+from localaws.mediapackage_vod.tracks import CAPTIONS, CAPTIONS_FOR_TTML, Source, Track
 
 DASH_FILE, HLS_FILE = "manifest.mpd", "manifest.m3u8"
 
@@ -41,7 +41,10 @@ def samples_encrypted(package: Package) -> bool:
 
 
 def _stream(track: Track, package: Package) -> str:
-    fields = [f"in=/in/sources/{track.file}", f"stream={track.stream}", *_files(track, package)]
+    file = track.file
+    if track.kind == "text" and package.kind == "dash":
+        file = file.removesuffix(CAPTIONS) + CAPTIONS_FOR_TTML
+    fields = [f"in=/in/sources/{file}", f"stream={track.stream}", *_files(track, package)]
     if track.language and track.language != "und":
         fields.append(f"language={track.language}")
     if package.kind == "dash":

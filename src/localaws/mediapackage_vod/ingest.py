@@ -21,7 +21,7 @@ from localaws.mediaconvert.probed import AudioStream, Probed
 from localaws.mediaconvert.rejections import InputRejected
 from localaws.mediaconvert.transfer import Store as Objects
 from localaws.mediapackage_vod import srt
-from localaws.mediapackage_vod.tracks import Source, Track, numbered
+from localaws.mediapackage_vod.tracks import CAPTIONS, CAPTIONS_FOR_TTML, Source, Track, numbered
 from penstock.errors import FormatError
 from penstock.formats import hls, smil
 
@@ -105,8 +105,11 @@ def _smil(name: str, place: _Folder) -> tuple[list[Track], list[float]]:
             if said.included:
                 tracks.append(_audio(video.name, path.name, probed, audio, said.language, said.name or ""))
     for number, text in enumerate(document.texts):
-        captions = srt.to_webvtt(place.read(text.name, f"text{number}.srt", srt.MAX_BYTES))
-        (place.path / f"text{number}.vtt").write_text(captions, encoding="utf-8")
+        captions = place.read(text.name, f"text{number}.srt", srt.MAX_BYTES)
+        for ending, references in ((CAPTIONS, True), (CAPTIONS_FOR_TTML, False)):
+            (place.path / f"text{number}{ending}").write_text(
+                srt.to_webvtt(captions, references=references), encoding="utf-8"
+            )
         tracks.append(Track("", "text", f"text{number}.vtt", "text", "srt", text.language, text.title or ""))
     return tracks, durations
 

@@ -84,7 +84,8 @@ class MediaPackageVod:
     def update_packaging_group(self, params: Json) -> Json:
         """Authorization is all that may change; without it, it goes."""
         self._check_authorization(params.get("Authorization"))
-        return self._changed(params["Id"], {"authorization": params.get("Authorization")})
+        changed = self._changed(params["Id"], {"authorization": params.get("Authorization")})
+        return changed | {"ApproximateAssetCount": self._store.count_assets(params["Id"])}
 
     def configure_logs(self, params: Json) -> Json:
         return self._changed(params["Id"], {"logs": params.get("EgressAccessLogs")})
@@ -201,7 +202,7 @@ class MediaPackageVod:
         changed = self._store.change(store.groups, name, values)
         if changed is None:
             raise _unknown(store.groups, name)
-        return self._group(changed) | {"ApproximateAssetCount": self._store.count_assets(name)}
+        return self._group(changed)
 
     def _check_authorization(self, authorization: Json | None) -> None:
         if authorization is None:

@@ -17,8 +17,12 @@ _MARKUP = re.compile(r"&lt;(/?[ibu])&gt;", re.IGNORECASE)
 _OTHER_MARKUP = re.compile(r"&lt;/?(font|span)\b[^;]*?&gt;|\{\\an?\d\}", re.IGNORECASE)
 
 
-def to_webvtt(data: bytes) -> str:
-    """Convert captions in UTF-8, with or without a byte order mark. Raises FormatError when there is no cue."""
+def to_webvtt(data: bytes, *, references: bool = True) -> str:
+    """Convert captions in UTF-8, with or without a byte order mark. Raises FormatError when there is no cue.
+
+    references=False writes & as it is and other brackets for < and >: the packager's TTML shows character references
+    of its input as they are written.
+    """
     if len(data) > MAX_BYTES:
         raise FormatError(f"the captions have {len(data)} bytes; at most {MAX_BYTES} are read")
     try:
@@ -32,7 +36,7 @@ def to_webvtt(data: bytes) -> str:
         if timing is None or not (match := _TIMING.fullmatch(lines[timing])):
             continue
         start, end = _milliseconds(match.groups()[:4]), _milliseconds(match.groups()[4:])
-        said = [_line(line) for line in lines[timing + 1 :] if line.strip()]
+        said = [_line(line, references) for line in lines[timing + 1 :] if line.strip()]
         if said and end > start:
             cues.append(f"{_clock(start)} --> {_clock(end)}\n" + "\n".join(said) + "\n")
     if not cues:
@@ -40,9 +44,10 @@ def to_webvtt(data: bytes) -> str:
     return "WEBVTT\n\n" + "\n".join(cues)
 
 
-def _line(line: str) -> str:
+def _line(line: str, references: bool) -> str:
     shown = escape(unescape(line.strip()), quote=False)
-    return _MARKUP.sub(lambda found: f"<{found[1].lower()}>", _OTHER_MARKUP.sub("", shown)).replace("-->", "--&gt;")
+    shown = _MARKUP.sub(lambda found: f"<{found[1].lower()}>", _OTHER_MARKUP.sub("", shown)).replace("-->", "--&gt;")
+    return shown if references else shown.replace("&lt;", "‹").replace("&gt;", "›").replace("&amp;", "&")
 
 
 def _milliseconds(parts: tuple[str, ...]) -> int:

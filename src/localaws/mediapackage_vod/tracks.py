@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+CAPTIONS, CAPTIONS_FOR_TTML = ".vtt", ".ttml.vtt"
+"""Endings of a captions track's two files: as WebVTT is written, and as the packager wants it to make TTML."""
+
 TrackKind = Literal["video", "audio", "text"]
 
 

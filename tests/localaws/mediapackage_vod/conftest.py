@@ -34,3 +34,15 @@ def films(stack: PackagingStack, tmp_path_factory: pytest.TempPathFactory) -> Fi
         if path.is_file():
             stack.s3.upload_file(str(path), "media", f"films/{path.relative_to(folder)}")
     return Films("films/film.smil", "films/hls/main.m3u8", folder)
+
+
+@pytest.fixture(autouse=True)
+def few_groups(stack: PackagingStack) -> None:
+    """An account has ten groups at most; those of earlier tests make room."""
+    vod = stack.mediapackage
+    for asset in vod.list_assets()["Assets"]:
+        vod.delete_asset(Id=asset["Id"])
+    for one in vod.list_packaging_configurations()["PackagingConfigurations"]:
+        vod.delete_packaging_configuration(Id=one["Id"])
+    for group in vod.list_packaging_groups()["PackagingGroups"]:
+        vod.delete_packaging_group(Id=group["Id"])
