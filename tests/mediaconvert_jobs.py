@@ -130,3 +130,14 @@ def planned(job_settings: Json, of: Source | None = None) -> Plan:
     asked = request.read(job_settings)
     stem = naming.input_stem(naming.object_address(asked.input_uri)[1])
     return plan(asked, of or source(), naming.Facts(STARTED, stem))
+
+
+def hls(*outputs: Json, destination: str = "s3://media/h/hls", **members: Any) -> Json:
+    own = {"Destination": destination, "SegmentLength": 2, "SegmentControl": "SEGMENTED_FILES", **members}
+    return _group("HLS", "HlsGroupSettings", own, outputs)
+
+
+def hls_output(output: Json, *, m3u8: Json | None = None, **members: Any) -> Json:
+    """An output in M3U8 with HlsSettings of its own."""
+    container: Json = {"Container": "M3U8", **({"M3u8Settings": m3u8} if m3u8 else {})}
+    return {**output, "ContainerSettings": container, "OutputSettings": {"HlsSettings": members}}

@@ -78,6 +78,56 @@ FILES = {
         {"Destination": "s3://author-bucket/assets/DASH/stream", **SEGMENTS},
         *separate("MPD"),
     ),
+    "hls": job_file(
+        "HlsGroupSettings",
+        "HLS_GROUP_SETTINGS",
+        {
+            "Destination": "s3://author-bucket/assets/HLS/stream",
+            "SegmentLength": 2,
+            "MinSegmentLength": 0,
+            "SegmentControl": "SEGMENTED_FILES",
+            "ManifestDurationFormat": "INTEGER",
+            "DirectoryStructure": "SINGLE_DIRECTORY",
+            "ClientCache": "ENABLED",
+            "StreamInfResolution": "INCLUDE",
+            "OutputSelection": "MANIFESTS_AND_SEGMENTS",
+            "ProgramDateTime": "EXCLUDE",
+            "TimestampDeltaMilliseconds": 0,
+            "CodecSpecification": "RFC_4281",
+            "ManifestCompression": "NONE",
+        },
+        {
+            "NameModifier": "_90p",
+            "ContainerSettings": {
+                "Container": "M3U8",
+                "M3u8Settings": {
+                    "AudioFramesPerPes": 4,
+                    "PcrControl": "PCR_EVERY_PES_PACKET",
+                    "PmtPid": 480,
+                    "PrivateMetadataPid": 503,
+                    "ProgramNumber": 1,
+                    "PatInterval": 0,
+                    "PmtInterval": 0,
+                    "Scte35Source": "NONE",
+                    "Scte35Pid": 500,
+                    "TimedMetadata": "NONE",
+                    "TimedMetadataPid": 502,
+                    "VideoPid": 481,
+                    "AudioPids": [482, 483],
+                },
+            },
+            "OutputSettings": {
+                "HlsSettings": {
+                    "AudioGroupId": "program_audio",
+                    "AudioRenditionSets": "program_audio",
+                    "SegmentModifier": "$w$x$h$",
+                    "IFrameOnlyManifest": "EXCLUDE",
+                }
+            },
+            "VideoDescription": VIDEO,
+            "AudioDescriptions": SOUND,
+        },
+    ),
     "cmaf": job_file(
         "CmafGroupSettings",
         "CMAF_GROUP_SETTINGS",
@@ -85,7 +135,12 @@ FILES = {
         *separate("CMFC"),
     ),
 }
-PLAYED = {"mp4": "assets/mp4/My film_90p.mp4", "dash": "assets/DASH/stream.mpd", "cmaf": "assets/CMAF/stream.m3u8"}
+PLAYED = {
+    "mp4": "assets/mp4/My film_90p.mp4",
+    "dash": "assets/DASH/stream.mpd",
+    "hls": "assets/HLS/stream.m3u8",
+    "cmaf": "assets/CMAF/stream.m3u8",
+}
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from localaws.mediaconvert import arns, job_queries, request, settings_table, ta
 from localaws.mediaconvert.engine import Engine
 from localaws.mediaconvert.queues import Queues
 from localaws.mediaconvert.resources import PAGE, Resources, bad_token, read_token, token_of
+from localaws.mediaconvert.rules import SettingRefused
 from localaws.mediaconvert.scheduling import HOPPED, Scheduler
-from localaws.mediaconvert.settings_table import SettingRefused
 from localaws.mediaconvert.store import PROGRESSING, Job, Store
 from localaws.mediaconvert.templates import Templates
 from localaws.wire import ServiceError

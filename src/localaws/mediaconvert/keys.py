@@ -21,7 +21,7 @@ from botocore.credentials import Credentials
 from localaws.config import Config
 from localaws.mediaconvert.failures import ENCRYPTION, HTTP_CONNECT, HTTP_SERVER, JobCanceled, JobError
 from localaws.mediaconvert.packaging import Encryption, key_provider_url
-from localaws.mediaconvert.settings_table import SettingRefused
+from localaws.mediaconvert.rules import SettingRefused
 from penstock.errors import PenstockError
 from penstock.formats import cpix
 from penstock.model import KeyId, Scheme

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from localaws.mediaconvert.settings_table import SettingRefused
+from localaws.mediaconvert.rules import SettingRefused
 
 Json = dict[str, Any]
 _FROM_TEMPLATE = ("AccelerationSettings", "HopDestinations", "Priority", "Queue", "StatusUpdateInterval")

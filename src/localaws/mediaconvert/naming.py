@@ -21,10 +21,14 @@ CONTENT_TYPES = {
     "mp4": "video/mp4",
     "m4a": "audio/mp4",
     "jpg": "image/jpeg",
+    "ts": "video/mp2t",
+    "aac": "audio/aac",
 }
 
 DESTINATION_IDENTIFIERS = frozenset({"dt", "d", "t", "fn"})
 OUTPUT_IDENTIFIERS = DESTINATION_IDENTIFIERS | {"rv", "ra", "rc", "w", "h", "f", "ex"}
+# Times stand for the end of the segment there, which nobody knows beforehand.
+SEGMENT_IDENTIFIERS = OUTPUT_IDENTIFIERS - {"dt", "d", "t"}
 _IDENTIFIER = re.compile(r"\$(?:\$|([A-Za-z]+)(?:%0(\d{1,2}))?\$)")
 
 
@@ -135,6 +139,11 @@ def initialization(modifier: str, extension: str) -> str:
 def segment(modifier: str, extension: str, number: int) -> str:
     """Suffix of a media segment; numbers start at 1 and have nine digits."""
     return f"{modifier}_{number:09d}.{extension}"
+
+
+def hls_segment(modifier: str, segment_modifier: str, extension: str, number: int) -> str:
+    """Suffix of a segment of an HLS group; numbers start at 1 and have five digits."""
+    return f"{modifier}{segment_modifier}_{number:05d}.{extension}"
 
 
 def capture(modifier: str, extension: str, number: int) -> str:

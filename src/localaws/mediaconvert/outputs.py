@@ -35,12 +35,24 @@ def facts(outputs: Iterable[Output], encoded: Path) -> dict[str, list[int]]:
     return found
 
 
+def avc_codec(path: Path) -> str:
+    """The RFC 6381 name of the H.264 track in an MP4 file, from its decoder configuration (ISO/IEC 14496-15, 5.3.3)."""
+    moov = _moov(path)
+    place = moov.find(b"avcC")
+    return "avc1." + moov[place + 5 : place + 8].hex() if place >= 0 else "avc1"
+
+
 def _nothing(output: Output) -> InputRejected:
     return InputRejected(TRUNCATED, f"Nothing of the source could be decoded for {output.path}; export the file again.")
 
 
 def _duration_ms(path: Path) -> int:
     """The presentation's duration as the movie header says it; 0 where there is none."""
+    return _mvhd_ms(_moov(path))
+
+
+def _moov(path: Path) -> bytes:
+    """The content of the movie box, empty where there is none."""
     with path.open("rb") as file:
         end = os.fstat(file.fileno()).st_size
         position = 0
@@ -51,12 +63,12 @@ def _duration_ms(path: Path) -> int:
             if size == 1:
                 size, header_bytes = int.from_bytes(header[8:16], "big"), 16
             if size < header_bytes:
-                return 0
+                break
             if header[4:8] == b"moov":
                 file.seek(position + header_bytes)
-                return _mvhd_ms(file.read(min(size - header_bytes, MOST_MOOV_BYTES)))
+                return file.read(min(size - header_bytes, MOST_MOOV_BYTES))
             position += size
-    return 0
+    return b""
 
 
 def _mvhd_ms(moov: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Packages one output group: runs Shaka Packager over the encoded tracks, then gives files and manifests final names.
+"""Packages one output group: runs Shaka Packager, or ffmpeg for HLS groups, over encoded tracks; then final names.
 
 Keys reach the packager through a descriptor of its jail and nothing else. Never encodes and never uploads.
 """
@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
 
-from localaws.mediaconvert import argv, jail, naming, signalling
+from localaws.mediaconvert import argv, hls, jail, naming, signalling
 from localaws.mediaconvert.failures import DISK, INTERNAL, JobCanceled, JobError
 from localaws.mediaconvert.jail import Completed, Ending
 from localaws.mediaconvert.keys import Keys
+from localaws.mediaconvert.packaging import HLS
 from localaws.mediaconvert.plan import Group, Output
 from localaws.mediaconvert.signalling import AlternativeAudio
 from localaws.mediaconvert.transfer import Upload
@@ -36,8 +37,12 @@ def package(group: Group, encoded: Path, folder: Path, keys: Keys | None, limits
     assert group.packaging is not None
     encryption = group.packaging.encryption
     iv = encryption.constant_iv if encryption else None
+    if group.type == HLS:
+        command = hls.arguments(group, str(jail.binary("ffmpeg")))
+    else:
+        command = argv.packager(group, str(jail.binary("packager")), encrypted=keys is not None)
     completed = jail.run(
-        argv.packager(group, str(jail.binary("packager")), encrypted=keys is not None),
+        command,
         inputs={encoded: "encoded"},
         output_dir=segments,
         limits=limits,
@@ -45,7 +50,11 @@ def package(group: Group, encoded: Path, folder: Path, keys: Keys | None, limits
         cancel=cancel,
     )
     check(completed, "packaging")
-    _finish_manifests(group, segments, folder, keys)
+    (folder / _FINAL).mkdir()
+    if group.type == HLS:
+        hls.finish(group, encoded, segments, folder / _FINAL)
+    else:
+        _finish_manifests(group, segments, folder / _FINAL, keys)
 
 
 def check(completed: Completed, work: str) -> None:
@@ -59,9 +68,7 @@ def check(completed: Completed, work: str) -> None:
     raise JobError(INTERNAL, f"{work} failed: it {completed.problem()}")
 
 
-def _finish_manifests(group: Group, segments: Path, folder: Path, keys: Keys | None) -> None:
-    final = folder / _FINAL
-    final.mkdir()
+def _finish_manifests(group: Group, segments: Path, final: Path, keys: Keys | None) -> None:
     references = {local: naming.relative_reference(group.destination.base, suffix) for local, suffix in _names(group)}
     prefixes = {
         output.label: naming.relative_reference(group.destination.base, output.modifier) for output in group.outputs
@@ -117,6 +124,8 @@ def _names(group: Group) -> Iterable[tuple[str, str]]:
 
 def uploads(group: Group, folder: Path) -> list[Upload]:
     """The files that `package` made, and the objects that they become. Nothing but regular files is followed."""
+    if group.type == HLS:
+        return hls.uploads(group, jail.outputs(folder / _SEGMENTS), jail.outputs(folder / _FINAL))
     made: list[Upload] = []
     finals = dict(_names(group))
     packaged = [path for path in jail.outputs(folder / _SEGMENTS) if path.suffix not in (".mpd", ".m3u8")]

@@ -1,4 +1,4 @@
-"""Reads how a DASH or CMAF group is to be segmented, described and encrypted. Pure.
+"""Reads how a DASH, CMAF or HLS group is to be segmented, described and encrypted. Pure.
 
 Source: botocore's model and the MediaConvert API reference for each member's default; AWS, "Encryption contract".
 """
@@ -12,13 +12,15 @@ from fractions import Fraction
 from typing import Any
 from urllib.parse import urlsplit
 
-from localaws.mediaconvert.settings_table import SettingRefused
+from localaws.mediaconvert import hls_settings
+from localaws.mediaconvert.rules import SettingRefused
 
 Json = Mapping[str, Any]
 
 CMAF = "CMAF_GROUP"
 DASH = "DASH_ISO_GROUP"
 FILE = "FILE_GROUP"
+HLS = "HLS_GROUP"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Encryption:
 
 @dataclass(frozen=True)
 class Packaging:
-    """How encoded tracks become segments and manifests; lengths in seconds."""
+    """How encoded tracks become segments and manifests; lengths in seconds, 0 for an HLS group's fragments."""
 
     segment_s: int
     fragment_s: int
@@ -51,10 +53,13 @@ class Packaging:
     min_buffer_s: Fraction | None
     peak_bandwidth: bool
     encryption: Encryption | None
+    hls_group: hls_settings.HlsGroup | None = None
 
 
 def read(path: str, kind: str, own: Json) -> Packaging:
-    """Read a DASH or CMAF group's own settings, found at `path`. Raises SettingRefused."""
+    """Read a segmented group's own settings, found at `path`. Raises SettingRefused."""
+    if kind == HLS:
+        return _hls(own)
     segment_s = own.get("SegmentLength") or (30 if kind == DASH else 10)
     fragment_s = own.get("FragmentLength") or min(2, segment_s)
     if fragment_s > segment_s:
@@ -80,6 +85,22 @@ def read(path: str, kind: str, own: Json) -> Packaging:
         Fraction(buffer_ms, 1000) if buffer_ms else None,
         own.get("MpdManifestBandwidthType") == "MAX",
         None if encryption is None else _encryption(f"{path}.encryption", kind, encryption, dash, hls),
+    )
+
+
+def _hls(own: Json) -> Packaging:
+    return Packaging(
+        own.get("SegmentLength") or 10,
+        0,
+        own.get("SegmentLengthControl", "EXACT") == "EXACT",
+        own.get("SegmentControl") == "SINGLE_FILE",
+        on_demand=False,
+        dash=False,
+        hls=own.get("OutputSelection") != "SEGMENTS_ONLY",
+        min_buffer_s=None,
+        peak_bandwidth=False,
+        encryption=None,
+        hls_group=hls_settings.group(own),
     )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from localaws.mediaconvert import naming, request
+from localaws.mediaconvert import hls_settings, naming, request
 from localaws.mediaconvert.failures import NO_AUDIO, SETTINGS, JobError
 from localaws.mediaconvert.packaging import Packaging
 from localaws.mediaconvert.rejections import NO_VIDEO, UNSUPPORTED, InputRejected
@@ -108,6 +108,7 @@ class Output:
     brand: str | None
     audio_group: str | None = None
     audio_default: bool = True
+    hls: hls_settings.HlsOutput | None = None
 
     @property
     def captures(self) -> bool:
@@ -152,6 +153,7 @@ class Plan:
         """The frame rate of what ffmpeg counts in its reports, the first video output; None where that captures."""
         first = next((output for output in self.outputs() if output.video is not None), None)
         return first.video.picture.frame_rate if first is not None and first.video and not first.captures else None
+
 
 def plan(job: request.Job, source: Source, facts: naming.Facts) -> Plan:
     """Decide everything about a job.
@@ -219,7 +221,12 @@ def _output(
     audio = None
     if asked.audio is not None:
         audio = _audio(asked.audio, source, needed=video is None, warnings=warnings)
-    modifier = _expanded(asked, _facts(facts, asked.extension, video, audio))
+    known = _facts(facts, asked.extension, video, audio)
+    modifier = _expanded(f"{asked.path}.nameModifier", asked.modifier, known)
+    hls = asked.hls
+    if hls is not None:
+        place = f"{asked.path}.outputSettings.hlsSettings.segmentModifier"
+        hls = replace(hls, segment_modifier=_expanded(place, hls.segment_modifier, known))
     return Output(
         asked.path,
         label,
@@ -231,6 +238,7 @@ def _output(
         asked.brand,
         asked.audio_group,
         asked.audio_default,
+        hls,
     )
 
 
@@ -250,11 +258,11 @@ def _facts(facts: naming.Facts, extension: str, video: VideoTrack | None, audio:
     )
 
 
-def _expanded(asked: request.Output, facts: naming.Facts) -> str:
+def _expanded(path: str, modifier: str, facts: naming.Facts) -> str:
     try:
-        return naming.expand(asked.modifier, facts)
+        return naming.expand(modifier, facts)
     except naming.NameRefused as exc:
-        raise JobError(SETTINGS, f"{asked.path}.nameModifier: {exc}") from exc
+        raise JobError(SETTINGS, f"{path}: {exc}") from exc
 
 
 def _video(asked: request.Video, packaging: Packaging | None, source: Source, turn: int | None) -> VideoTrack:
@@ -335,6 +343,8 @@ def _lengths(path: str, packaging: Packaging, picture: Picture, gop: Gop) -> tup
     """
     rate = picture.frame_rate
     nominal_gop_s = Fraction(gop.frames, _nominal(rate))
+    if packaging.hls_group is not None and gop.boundary_s is None:
+        return gop.frames / rate * math.ceil(packaging.segment_s / nominal_gop_s), Fraction(0)
     fragments = packaging.fragment_s / nominal_gop_s
     if fragments.denominator != 1:
         raise JobError(

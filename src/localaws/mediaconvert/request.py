@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from localaws.mediaconvert import naming, packaging
-from localaws.mediaconvert.packaging import CMAF, DASH, FILE, Packaging
-from localaws.mediaconvert.settings_table import SettingRefused
+from localaws.mediaconvert import hls_settings, naming, packaging
+from localaws.mediaconvert.packaging import CMAF, DASH, FILE, HLS, Packaging
+from localaws.mediaconvert.rules import SettingRefused
 
 Json = Mapping[str, Any]
 
@@ -22,6 +22,7 @@ _GROUPS = {
     "CMAF_GROUP_SETTINGS": (CMAF, "CmafGroupSettings", "CMFC"),
     "DASH_ISO_GROUP_SETTINGS": (DASH, "DashIsoGroupSettings", "MPD"),
     "FILE_GROUP_SETTINGS": (FILE, "FileGroupSettings", "MP4"),
+    "HLS_GROUP_SETTINGS": (HLS, "HlsGroupSettings", "M3U8"),
 }
 _CHANNELS = {"CODING_MODE_1_0": 1, "CODING_MODE_2_0": 2, "CODING_MODE_5_1": 6, "CODING_MODE_AUTO": None}
 _AAC_DEFAULT_BPS = {None: 128_000, 1: 64_000, 2: 128_000, 6: 384_000}
@@ -97,6 +98,7 @@ class Output:
     brand: str | None = None
     audio_group: str | None = None
     audio_default: bool = True
+    hls: hls_settings.HlsOutput | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,8 @@ def _output(
     modifier = output.get("NameModifier") or ""
     if several and not modifier:
         raise SettingRefused(f"{path}.nameModifier", "is needed where a group has more than one output")
+    if kind == HLS and not modifier:
+        raise SettingRefused(f"{path}.nameModifier", "is needed, or the output's playlist would have the group's name")
     _identifiers(f"{path}.nameModifier", modifier, naming.OUTPUT_IDENTIFIERS)
     video = _video(f"{path}.videoDescription", output["VideoDescription"]) if output.get("VideoDescription") else None
     audios = output.get("AudioDescriptions") or []
@@ -214,13 +218,20 @@ def _output(
     audio = _audio(f"{path}.audioDescriptions[0]", audios[0], selectors) if audios else None
     if video is None and audio is None:
         raise SettingRefused(path, "an output needs a videoDescription or an audioDescription")
-    if kind != FILE and video is not None and audio is not None:
+    if kind in (DASH, CMAF) and video is not None and audio is not None:
         raise SettingRefused(path, "video and audio need outputs of their own in DASH and CMAF groups")
     captures = video is not None and isinstance(video.codec, Capture)
     settings = output.get("ContainerSettings") or {}
     _container(f"{path}.containerSettings.container", settings.get("Container"), kind, container, captures)
     if captures and (kind != FILE or audio is not None):
         raise SettingRefused(path, "frame capture needs an output of its own in a file group")
+    extension = _extension(f"{path}.extension", output.get("Extension"), kind, captures, video is not None)
+    hls = None
+    if kind == HLS:
+        hls = hls_settings.output(path, output, video is not None)
+        extension = extension if hls.stream else "aac"
+    elif output.get("OutputSettings"):
+        raise SettingRefused(f"{path}.outputSettings", "belongs to HLS groups")
     mp4 = settings.get("Mp4Settings") or {}
     cmfc = settings.get("CmfcSettings") or {}
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", cmfc.get("AudioGroupId") or "audio"):
@@ -228,13 +239,14 @@ def _output(
     return Output(
         path,
         modifier,
-        _extension(f"{path}.extension", output.get("Extension"), kind, captures, video is not None),
+        extension,
         video,
         audio,
         fast_start=mp4.get("MoovPlacement", "PROGRESSIVE_DOWNLOAD") == "PROGRESSIVE_DOWNLOAD",
         brand=mp4.get("Mp4MajorBrand"),
         audio_group=cmfc.get("AudioGroupId"),
         audio_default=cmfc.get("AudioTrackType", _DEFAULT_TRACK) == _DEFAULT_TRACK,
+        hls=hls,
     )
 
 
@@ -249,7 +261,7 @@ def _container(path: str, given: str | None, kind: str, container: str, captures
 
 def _extension(path: str, given: str | None, kind: str, captures: bool, has_video: bool) -> str:
     if given is None:
-        return {CMAF: "cmfv" if has_video else "cmfa", DASH: "mp4", FILE: "jpg" if captures else "mp4"}[kind]
+        return {CMAF: "cmfv" if has_video else "cmfa", DASH: "mp4", HLS: "ts", FILE: "jpg" if captures else "mp4"}[kind]
     if kind != FILE:
         raise SettingRefused(path, "belongs to file groups")
     if not re.fullmatch(r"[A-Za-z0-9]{1,16}", given):

@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+class SettingRefused(Exception):
+    """A setting that cannot be done here. `path` as the request spells it, `reason` a sentence without a full stop."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Honoured:
     """Does what AWS documents. `only` bounds the values, `limits` says in words what differs."""

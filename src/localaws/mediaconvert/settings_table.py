@@ -13,20 +13,12 @@ from typing import Any
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.session import get_session
 
-from localaws.mediaconvert.rules import Honoured, NoEffect, Refused, Rule, Table
+from localaws.mediaconvert.rules import Honoured, NoEffect, Refused, Rule, SettingRefused, Table
 from localaws.mediaconvert.table_groups import GROUPS
 from localaws.mediaconvert.table_job import JOB
 from localaws.mediaconvert.table_outputs import OUTPUTS
 
-
-class SettingRefused(Exception):
-    """A setting that cannot be done here. `path` as the request spells it, `reason` a sentence without a full stop."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
+__all__ = ["TABLE", "SettingRefused", "check", "create_job", "rule_of", "shapes"]
 
 TABLE: Table = {**JOB, **GROUPS, **OUTPUTS}
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert import arns
+from localaws.mediaconvert import arns, naming
 from localaws.mediaconvert.plan import Group, Output
 from localaws.mediaconvert.probe import Probed
 from localaws.mediaconvert.store import Job
@@ -129,6 +129,8 @@ def _output_details(
         prefix = group.destination.base + output.modifier + "."
         mine = [key for key in object_keys if key.startswith(prefix) and key.endswith(f".{output.extension}")]
         details["outputFilePaths"] = [f"s3://{group.destination.bucket}/{max(mine)}"] if mine else []
+    elif output.hls is not None and group.packaging.hls:
+        details["outputFilePaths"] = [group.destination.uri(naming.media_file(output.modifier, "m3u8"))]
     if output.video is not None:
         details["videoDetails"] = {
             "widthInPx": output.video.picture.width,

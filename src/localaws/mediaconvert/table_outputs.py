@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from localaws.mediaconvert.rules import YES, Rule, Table, ignored, only, refused, within
 
+_PCR = "the clock travels with the video, or the audio where there is none"
+_PSI = "tables begin each segment and come ten times a second"
 _TIMECODES = "timecodes are not written"
 _PRESENTATION: dict[str, Rule] = {
     "AudioDuration": only("DEFAULT_CODEC_DURATION"),
@@ -19,17 +21,55 @@ OUTPUTS: Table = {
         "AudioDescriptions": within("one for each output"),
         "ContainerSettings": YES,
         "Extension": YES,
+        "OutputSettings": YES,
         "Preset": within("custom presets; there are no system presets here"),
         "NameModifier": within("$dt$ $d$ $t$ $rv$ $ra$ $rc$ $w$ $h$ $f$ $fn$ $ex$ are expanded"),
         "VideoDescription": YES,
-        **refused("CaptionDescriptions", "OutputSettings"),
+        **refused(
+            "CaptionDescriptions",
+        ),
     },
     "ContainerSettings": {
         "CmfcSettings": YES,
-        "Container": only("CMFC", "MP4", "MPD", "RAW"),
+        "M3u8Settings": YES,
+        "Container": only("CMFC", "M3U8", "MP4", "MPD", "RAW"),
         "Mp4Settings": YES,
         "MpdSettings": YES,
-        **refused("F4vSettings", "M2tsSettings", "M3u8Settings", "MovSettings", "MxfSettings"),
+        **refused("F4vSettings", "M2tsSettings", "MovSettings", "MxfSettings"),
+    },
+    "OutputSettings": {"HlsSettings": YES},
+    "HlsSettings": {
+        "AudioGroupId": YES,
+        "AudioOnlyContainer": YES,
+        "AudioRenditionSets": YES,
+        "AudioTrackType": YES,
+        "DescriptiveVideoServiceFlag": only("DONT_FLAG"),
+        "IFrameOnlyManifest": only("EXCLUDE"),
+        "SegmentModifier": within("$rv$ $ra$ $rc$ $w$ $h$ $f$ $fn$ $ex$ are expanded"),
+    },
+    "M3u8Settings": {
+        "AudioDuration": only("DEFAULT_CODEC_DURATION"),
+        "AudioFramesPerPes": ignored("the muxer fills PES packets by size"),
+        "AudioPids": within("the first; an output has one audio track"),
+        "AudioPtsOffsetDelta": only(0),
+        "DataPTSControl": ignored("no data packets are written"),
+        "MaxPcrInterval": ignored(_PCR),
+        "NielsenId3": only("NONE"),
+        "PatInterval": ignored(_PSI),
+        "PcrControl": ignored(_PCR),
+        "PcrPid": ignored(_PCR),
+        "PmtInterval": ignored(_PSI),
+        "PmtPid": YES,
+        "PrivateMetadataPid": ignored("no private metadata is written"),
+        "ProgramNumber": YES,
+        "PtsOffset": YES,
+        "PtsOffsetMode": within("AUTO is two seconds"),
+        "Scte35Pid": ignored("no SCTE-35 is written"),
+        "Scte35Source": only("NONE"),
+        "TimedMetadata": only("NONE"),
+        "TimedMetadataPid": ignored("no timed metadata is written"),
+        "TransportStreamId": YES,
+        "VideoPid": YES,
     },
     "CmfcSettings": {
         **_PRESENTATION,

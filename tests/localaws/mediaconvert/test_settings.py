@@ -80,7 +80,7 @@ GROUP = "outputGroups[0].outputGroupSettings"
          f"{CODEC}.h264Settings.gopClosedCadence"),
         (jobs.settings(jobs.cmaf(jobs.video("_v"), SegmentLengthControl="MATCH")),
          f"{GROUP}.cmafGroupSettings.segmentLengthControl"),
-        (jobs.settings({"OutputGroupSettings": {"Type": "HLS_GROUP_SETTINGS"}, "Outputs": []}), f"{GROUP}.type"),
+        (jobs.settings({"OutputGroupSettings": {"Type": "MS_SMOOTH_GROUP_SETTINGS"}, "Outputs": []}), f"{GROUP}.type"),
         ({**jobs.settings(jobs.cmaf(jobs.video("_v"))), "MotionImageInserter": {}}, "motionImageInserter"),
     ],
 )  # fmt: skip
