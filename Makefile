@@ -13,7 +13,7 @@ ARGS ?=
 setup: .venv/.installed web/node_modules/.installed src/penstock/api/studio/index.html
 
 .venv/.installed: pyproject.toml constraints.txt
-	@sh scripts/system-packages.sh bwrap=bubblewrap chromium=chromium
+	@sh scripts/system-packages.sh bwrap=bubblewrap chromium=chromium initdb=postgresql
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import tomllib
 from dataclasses import fields
 from pathlib import Path
@@ -73,3 +75,10 @@ def test_lock_files_name_no_addresses() -> None:
     address = re.compile(r"\"resolved\"|index-url|https?://\S+\.(whl|tgz|tar\.gz)")
     for path in [REPOSITORY / "constraints.txt", *REPOSITORY.glob("*/package-lock.json")]:
         assert not address.search(path.read_text()), f"{path.name} says where packages come from"
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="only CI must have everything")
+def test_no_test_is_skipped_in_ci_for_want_of_a_program() -> None:
+    path = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    wanted = ("bwrap", "prlimit", "chromium", "initdb", "setpriv", "node")
+    assert not [name for name in wanted if not shutil.which(name, path=path)], "scripts/system-packages.sh installs them"

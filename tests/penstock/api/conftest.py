@@ -55,7 +55,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     config.webhook_token_file.write_text("unused")
     prepared = objectstore.prepare(config)
     with subprocess.Popen(
-        ending_with_us(*prepared.argv), cwd=prepared.cwd, env=prepared.env, stdout=-3, stderr=-3
+        ending_with_us(*prepared.argv),
+        cwd=prepared.cwd,
+        env=prepared.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as server:
         try:
             until(lambda: objectstore.ready(prepared), 30)
@@ -133,11 +137,17 @@ def api(settings: Settings, session: boto3.Session, clock: Clock, tmp_path: Path
         made.close()
 
 
+# Debian keeps the server's programs off the PATH.
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+PROGRAMS = {name: shutil.which(name, path=_PATH) or "" for name in ("initdb", "postgres", "pg_isready")}
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """Address of a PostgreSQL server that lives as long as the tests."""
-    if not (shutil.which("initdb") and shutil.which("setpriv")):
-        pytest.skip("PostgreSQL is not installed")
+    if not (PROGRAMS.get("initdb") and shutil.which("setpriv")):
+        missing = "PostgreSQL is not installed (apt-get install postgresql)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     # PostgreSQL refuses to run as root.
     user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
     folder = Path(tempfile.mkdtemp(prefix="penstock-postgresql-"))
@@ -150,14 +160,14 @@ def postgresql() -> Iterator[str]:
 
 
 def _postgresql(data: Path, user: list[str]) -> Iterator[str]:
-    make = ending_with_us(*user, "initdb", "-D", str(data), "-U", "penstock", "-A", "trust", "-N")
+    make = ending_with_us(*user, PROGRAMS["initdb"], "-D", str(data), "-U", "penstock", "-A", "trust", "-N")
     subprocess.run(make, check=True, capture_output=True)
     port = free_port()
     options = ["-F", "-p", str(port), "-k", "", "-h", "127.0.0.1", "-c", "max_connections=50"]
-    command = ending_with_us(*user, "postgres", "-D", str(data), *options)
-    with subprocess.Popen(command, stdout=-3, stderr=-3) as server:
+    command = ending_with_us(*user, PROGRAMS["postgres"], "-D", str(data), *options)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            ready = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+            ready = [PROGRAMS["pg_isready"], "-q", "-h", "127.0.0.1", "-p", str(port)]
             until(lambda: subprocess.run(ready, check=False).returncode == 0, 20)
             yield f"postgresql+psycopg://penstock@127.0.0.1:{port}/postgres"
         finally:
