@@ -81,4 +81,5 @@ def test_lock_files_name_no_addresses() -> None:
 def test_no_test_is_skipped_in_ci_for_want_of_a_program() -> None:
     path = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
     wanted = ("bwrap", "prlimit", "chromium", "initdb", "setpriv", "node")
-    assert not [name for name in wanted if not shutil.which(name, path=path)], "scripts/system-packages.sh installs them"
+    missing = [name for name in wanted if not shutil.which(name, path=path)]
+    assert not missing, "scripts/system-packages.sh installs them"
