@@ -154,6 +154,10 @@ class _Adding:
         self._end: int | None = None
         if ends and reel.length_s is not None:
             self._end = round((reel.start_s + reel.length_s + found.zero_s) * scale)
+        # Sound that only prepares the decoder would overlap what comes before; the pictures' own order forbids to cut.
+        self._begin: int | None = None
+        if len(found.track) and track.handler == "soun":
+            self._begin = round((reel.start_s + found.zero_s) * scale)
         self._descriptions = [found.track.describe(entry) for entry in track.entries]
 
     def add_tables(self, piece: Piece) -> None:
@@ -173,7 +177,10 @@ class _Adding:
 
     def _add(self, run: Run, piece: Piece) -> None:
         if run.offset < piece.start or run.offset + run.size_bytes > piece.end:
-            raise BoxError(f"samples at byte {run.offset} lie outside of their segment")
+            end = run.offset + run.size_bytes
+            raise BoxError(
+                f"samples lie at bytes {run.offset} to {end}, their segment ends at {piece.end}: it is cut off"
+            )
         if not 1 <= run.description <= len(self._descriptions):
             raise BoxError(f"samples name description {run.description} of {len(self._descriptions)}")
         start = None
@@ -181,6 +188,8 @@ class _Adding:
             start = round(run.start * self._factor + self._shift_s * self._scale)
         if self._factor != 1:
             _rescale(run, self._factor)
+        if self._begin is not None and start is not None:
+            start = _trim_head(run, start, self._begin)
         if self._end is not None:
             _trim(run, self._found.track.end if start is None else start, self._end)
         number = self._found.files.number(piece.path)
@@ -198,6 +207,20 @@ def _rescale(run: Run, factor: Fraction) -> None:
     run.durations = durations
     if run.shifts is not None:
         run.shifts = array("i", (round(shift * factor) for shift in run.shifts))
+
+
+def _trim_head(run: Run, start: int, begin: int) -> int:
+    """Leave out the first samples, if each can be decoded alone, that end before `begin`; returns the new start."""
+    count = 0
+    while count < len(run.sizes) and run.not_sync is None and start + run.durations[count] <= begin:
+        start += run.durations[count]
+        run.offset += run.sizes[count]
+        count += 1
+    if count:
+        run.sizes, run.durations = run.sizes[count:], run.durations[count:]
+        run.shifts = run.shifts[count:] if run.shifts is not None else None
+        run.size_bytes = sum(run.sizes)
+    return start
 
 
 def _trim(run: Run, start: int, end: int) -> None:
