@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
 from uuid import UUID
 
@@ -49,9 +50,10 @@ class KeyProvider:
         return HKDF(SHA256(), length=16, salt=None, info=info).derive(self._master)
 
 
-def answer_speke(request_xml: bytes, provider: KeyProvider) -> bytes:
+def answer_speke(request_xml: bytes, provider: KeyProvider, *, license_url: str | None = None) -> bytes:
     """Answer a SPEKE v2 request for keys: the same document, with keys and with the signaling it asks for.
 
+    license_url: where Clear Key players get licenses; a manifest then says so, which whoever writes it need not know.
     A DRMSystem without children asks for everything its system has. Raises CpixError for a request that is not one,
     names a system that is not offered, or mixes schemes.
     """
@@ -64,7 +66,9 @@ def answer_speke(request_xml: bytes, provider: KeyProvider) -> bytes:
         replace(
             request,
             keys=tuple(_filled(request, key, granted[key.kid], provider) for key in request.keys),
-            drm_systems=tuple(_signal(system, granted[system.kid]) for system in request.drm_systems),
+            drm_systems=tuple(
+                _with_license(_signal(system, granted[system.kid]), license_url) for system in request.drm_systems
+            ),
         )
     )
 
@@ -119,6 +123,14 @@ def _signal(asked: DrmSystem, key: _Granted) -> DrmSystem:
     offered = _members(_SYSTEMS[asked.system_id](key))
     wanted = _members(asked).keys() or offered.keys()
     return replace(asked, **{name: value for name, value in offered.items() if name in wanted})
+
+
+def _with_license(system: DrmSystem, license_url: str | None) -> DrmSystem:
+    """DASH-IF: Clear Key's ContentProtection holds the license address; players choke on a pssh beside it."""
+    if license_url is None or system.system_id != isobmff.CLEARKEY or system.content_protection_data is None:
+        return system
+    start = '<dashif:Laurl xmlns:dashif="https://dashif.org/CPS" Lic_type="EME-1.0">'
+    return replace(system, content_protection_data=f"{start}{escape(license_url)}</dashif:Laurl>")
 
 
 def _members(system: DrmSystem) -> dict[str, Any]:

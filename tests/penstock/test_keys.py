@@ -217,3 +217,14 @@ class TestRefusals:
     def test_no_bytes_break_out(self, xml: bytes) -> None:
         with pytest.raises(CpixError):
             answer_speke(xml, KeyProvider(MASTER))
+
+
+def test_clear_key_signals_the_license_address_in_place_of_a_pssh(provider: KeyProvider) -> None:
+    address = "https://video.example.com/v1/licenses/clearkey?a=1&b=2"
+    given = answer_speke(cpix.build(request(isobmff.CLEARKEY)), provider, license_url=address)
+    systems = cpix.parse(given).drm_systems
+    for system in systems:
+        data = etree.fromstring(system.content_protection_data or "")
+        assert (data.tag, data.text) == ("{https://dashif.org/CPS}Laurl", address)
+        assert system.pssh
+    assert len(systems) == 2

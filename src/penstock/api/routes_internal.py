@@ -15,6 +15,7 @@ from penstock.formats import events
 from penstock.formats.events import AssetEvent, JobStateChange
 from penstock.handlers import HANDLERS
 from penstock.keys import answer_speke
+from penstock.outputs import LICENSE_PATH
 
 router = APIRouter()
 
@@ -64,7 +65,9 @@ def revocations(context: Ctx) -> dict[str, list[Any]]:
 )
 def copy_protection(context: Ctx, body: EncoderBody) -> Response:
     """Takes an API key, or an AWS signature for the service execute-api."""
-    return Response(answer_speke(body, context.keys), media_type="application/xml", headers=SPEKE_HEADERS)
+    license_url = context.settings.url + LICENSE_PATH
+    answer = answer_speke(body, context.keys, license_url=license_url)
+    return Response(answer, media_type="application/xml", headers=SPEKE_HEADERS)
 
 
 def _handler(context: Context, name: str) -> Callable[[Any], object]:
