@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,8 @@ class Places:
             raise InvalidRequest(f"{path} cannot be read: {exc.strerror}") from exc
         if not stat.S_ISREG(found.st_mode):
             raise InvalidRequest(f"{path} is not a regular file")
+        if not found.st_size:
+            raise ManifestError(f"{shown(part.url)} is empty (0 bytes)")
         end = found.st_size if part.last_byte is None else part.last_byte + 1
         if not part.first_byte < end <= found.st_size:
             size = found.st_size
@@ -223,7 +225,7 @@ class Places:
         try:
             with translated(f"reading {shown(part.url)}"):
                 answer = self._s3.get_object(Bucket=bucket, Key=key, **_range(part))
-                with answer["Body"] as body:
+                with closing(answer["Body"]) as body:
                     yield from body.iter_chunks(CHUNK_BYTES)
         except NotFound:
             raise NotFound(f"{shown(part.url)} is missing") from None

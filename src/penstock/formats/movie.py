@@ -84,7 +84,7 @@ def outer_boxes(source: Readable, start: int = 0, end: int | None = None) -> Ite
             header_bytes, size = 16, int.from_bytes(head[8:16])
         elif size == 0:
             size = end - offset  # to the end of the file
-        if len(head) < 8 or size < header_bytes:
+        if len(head) < 8 or size < header_bytes or not head[4:8].decode("latin-1").isprintable():
             raise BoxError(f"at byte {offset}: no box, so this is no MP4 file or a damaged one")
         if offset + size > end:
             raise BoxError(

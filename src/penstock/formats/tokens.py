@@ -12,6 +12,7 @@ import binascii
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cbor2
 
@@ -26,15 +27,19 @@ _PROTECTED = cbor2.dumps({1: 5})  # alg: HMAC 256/256
 _MAC_CONTEXT = b"\x84" + cbor2.dumps("MAC0") + cbor2.dumps(_PROTECTED) + cbor2.dumps(b"")
 _TAG_HEAD = b"\x58\x20"  # a byte string of 32 bytes follows
 _TAG_BYTES = 32
+_Read = TypeVar("_Read", "Claims", "PathClaims")
 
 
 class _Label:
-    """Names of CWT claims on the wire (RFC 8392 section 4)."""
+    """Names of CWT claims on the wire (RFC 8392 section 4; CTA-5007 for the addresses a token opens)."""
 
     SUBJECT = 2
     EXPIRES = 4
     ISSUED = 6
     TOKEN_ID = 7
+    ADDRESS = 312  # catu
+    PATH = 3
+    PREFIX = 1
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,35 @@ class Claims:
     issued: int
 
 
+@dataclass(frozen=True)
+class PathClaims:
+    """What a path token says: one playback session, and what its holder may fetch. Times in seconds since the epoch.
+
+    On the wire: cti is the session id in UTF-8, catu the beginning of the paths, exp and iat the times.
+    path: percent-decoded, from its first slash to the last one of the folder.
+    """
+
+    session_id: str
+    path: str
+    expires: int
+    issued: int
+
+
 def mint(claims: Claims, key: bytes, key_id: str) -> str:
     """Write a token in base64url without padding; raises InvalidRequest when key is short or token long."""
+    return _mint({_Label.SUBJECT: claims.asset_id}, claims, key, key_id)
+
+
+def mint_path(claims: PathClaims, key: bytes, key_id: str) -> str:
+    """Write a path token, as `mint` does."""
+    return _mint({_Label.ADDRESS: {_Label.PATH: {_Label.PREFIX: claims.path}}}, claims, key, key_id)
+
+
+def _mint(subject: Mapping[int, object], claims: Claims | PathClaims, key: bytes, key_id: str) -> str:
     _check_key(key)
     payload = cbor2.dumps(
         {
-            _Label.SUBJECT: claims.asset_id,
+            **subject,
             _Label.EXPIRES: claims.expires,
             _Label.ISSUED: claims.issued,
             _Label.TOKEN_ID: claims.session_id.encode(),
@@ -74,9 +102,25 @@ def verify(token: str, keys: Mapping[str, bytes], now: float) -> Claims:
 
     Raises BadSignature for anything that `mint` has not written, SessionExpired for what it wrote too long ago.
     """
-    raw = _decode(token)
-    framed = _verified_payload(raw, keys)
-    claims = _claims(framed)
+    match _payload(token, keys):
+        case {_Label.SUBJECT: str(asset_id), **common}:
+            session_id, expires, issued = _common(common)
+            return _current(Claims(session_id, asset_id, expires, issued), now)
+    raise BadSignature("the token is not one of a playback session")
+
+
+def verify_path(token: str, keys: Mapping[str, bytes], now: float) -> PathClaims:
+    """Read a path token made with one of `keys`, as `verify` does."""
+    match _payload(token, keys):
+        case {_Label.ADDRESS: dict(address), **common}:
+            match address:  # a restriction that is not understood would be one that is not held
+                case {_Label.PATH: {_Label.PREFIX: str(path), **more}, **others} if not more and not others:
+                    session_id, expires, issued = _common(common)
+                    return _current(PathClaims(session_id, path, expires, issued), now)
+    raise BadSignature("the token is not a path token")
+
+
+def _current(claims: _Read, now: float) -> _Read:
     if now >= claims.expires:
         raise SessionExpired("the playback session is over; ask for a new one")
     return claims
@@ -102,21 +146,28 @@ def _mac(key: bytes, framed_payload: bytes) -> bytes:
     return hmac.digest(key, _MAC_CONTEXT + framed_payload, "sha256")
 
 
-def _claims(framed: bytes) -> Claims:
-    """Read a payload that has a good MAC; another kind of token under the same key is none of ours."""
+def _payload(token: str, keys: Mapping[str, bytes]) -> object:
+    """Decode what has a good MAC; another kind of content under the same key is none of ours."""
+    framed = _verified_payload(_decode(token), keys)
     try:
-        match cbor2.loads(cbor2.loads(framed)):
-            case {
-                _Label.SUBJECT: str(asset_id),
-                _Label.EXPIRES: int(expires),
-                _Label.ISSUED: int(issued),
-                _Label.TOKEN_ID: bytes(session_id),
-                **others,
-            } if not others:
-                return Claims(session_id.decode(), asset_id, expires, issued)
-    except (cbor2.CBORDecodeError, TypeError, UnicodeDecodeError) as exc:
+        return cbor2.loads(cbor2.loads(framed))
+    except (cbor2.CBORDecodeError, TypeError) as exc:
         raise BadSignature("the token is not one of a playback session") from exc
+
+
+def _common(claims: Mapping[object, object]) -> tuple[str, int, int]:
+    match claims:
+        case {_Label.EXPIRES: int(expires), _Label.ISSUED: int(issued), _Label.TOKEN_ID: bytes(session_id), **others}:
+            if not others:
+                return _text(session_id), expires, issued
     raise BadSignature("the token is not one of a playback session")
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as exc:
+        raise BadSignature("the token is not one of a playback session") from exc
 
 
 def _check_key(key: bytes) -> None:
