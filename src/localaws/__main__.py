@@ -1,7 +1,7 @@
 """`python -m localaws`: AWS for a video application, on this machine.
 
 With --config it runs what the file describes (`penstock up` writes one); without, an S3 server and the AWS endpoint on
-a data folder of its own. Ctrl-C ends everything.
+a data folder of its own, and `--env` prints what points AWS clients at it. Ctrl-C ends everything.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import shutil
 import sys
 import time
@@ -23,12 +24,12 @@ from pathlib import Path
 import httpx
 
 from localaws import config as configuration
-from localaws import objectstore, orphans
+from localaws import local, objectstore, orphans
 from localaws.config import HOST, Config, Credentials, Ports
 from localaws.mediaconvert import jail
 from localaws.private_files import secret_file, write_private
 from localaws.supervisor import Part, Supervisor
-from penstock.errors import Conflict, InvalidRequest, PenstockError
+from penstock.errors import Conflict, InvalidRequest, NotFound, PenstockError
 
 PORT_OPTIONS = {"edge": "--port", "aws": "--aws-port", "s3": "--s3-port"}
 
@@ -36,7 +37,12 @@ PORT_OPTIONS = {"edge": "--port", "aws": "--aws-port", "s3": "--s3-port"}
 def main(arguments: list[str] | None = None) -> int:
     os.umask(0o077)  # what a stack writes is its owner's business
     try:
-        config = _read_arguments(arguments)
+        parsed = _read_arguments(arguments)
+        if parsed.env:
+            variables = local.environment(local.find(parsed.data_dir))
+            _print(json.dumps(variables, indent=2) if parsed.json else local.exports(variables))
+            return 0
+        config = _config(parsed)
         with _lock(config.data_dir) as lock:
             # A supervisor that was killed may have left some of its stack, and that its ports.
             if not orphans.kill(config.data_dir):
@@ -48,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
                 guard.dismiss()
     except KeyboardInterrupt:
         return 130
-    except (InvalidRequest, Conflict) as exc:
+    except (InvalidRequest, Conflict, NotFound) as exc:
         return _say_no(exc, 2)
     except PenstockError as exc:
         return _say_no(exc, 1)
@@ -61,7 +67,7 @@ def _say_no(exc: Exception, status: int) -> int:
     return status
 
 
-def _read_arguments(arguments: list[str] | None) -> Config:
+def _read_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m localaws", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,7 +75,12 @@ def _read_arguments(arguments: list[str] | None) -> Config:
     parser.add_argument("--data-dir", type=Path, default=Path("localaws-data"), help="default: ./localaws-data")
     parser.add_argument("--aws-port", type=int, default=Ports.aws, help="AWS endpoint (default: %(default)s; 0: any)")
     parser.add_argument("--s3-port", type=int, default=Ports.s3, help="S3 server (default: %(default)s; 0: any)")
-    parsed = parser.parse_args(arguments)
+    parser.add_argument("--env", action="store_true", help="print shell exports for AWS clients of the stack, and end")
+    parser.add_argument("--json", action="store_true", help="with --env: print one JSON object instead")
+    return parser.parse_args(arguments)
+
+
+def _config(parsed: argparse.Namespace) -> Config:
     if parsed.config:
         return configuration.load(parsed.config)
     return _alone(parsed.data_dir.resolve(), Ports(aws=parsed.aws_port, s3=parsed.s3_port, edge=0))
@@ -82,7 +93,8 @@ def _alone(data_dir: Path, ports: Ports) -> Config:
     if file.exists():
         return replace(configuration.load(file), ports=ports)
     fresh = Credentials("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
-    return Config(data_dir=data_dir, credentials=fresh, ports=ports)
+    how = f'eval "$(python -m localaws --env --data-dir {shlex.quote(str(data_dir))})"'
+    return Config(data_dir=data_dir, credentials=fresh, ports=ports, welcome=(f"AWS clients: {how}",))
 
 
 @contextlib.contextmanager

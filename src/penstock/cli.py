@@ -1,8 +1,9 @@
-"""The terminal face. What it does it does through `penstock.client`; only `up` and `env` touch the machine."""
+"""The terminal face. What it does it does through `penstock.client`; only `up`, `local` and `env` touch the machine."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -87,6 +88,30 @@ def up(
     from penstock import stack
 
     stack.up(data_dir, stack.Ports(edge=port, aws=aws_port, s3=s3_port), url)
+
+
+@app.command()
+def local(
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", help="Folder of the stack.", show_default="./localaws-data", metavar="FOLDER")
+    ] = Path("localaws-data"),
+    aws_port: Annotated[int, typer.Option(help="Port of the AWS endpoint; 0 takes a free one.")] = 4566,
+    s3_port: Annotated[int, typer.Option(help="Port of the S3 server; 0 takes a free one.")] = 8333,
+    env: Annotated[bool, typer.Option("--env", help="Print shell exports for AWS clients of it, and end.")] = False,
+) -> None:
+    """Start the AWS part alone: S3, MediaConvert, MediaPackage VOD and events, for programs of your own.
+
+    \b
+      penstock local
+      eval "$(penstock local --env)"
+      aws mediaconvert list-jobs
+    """
+    arguments = [sys.executable, "-m", "localaws", "--data-dir", str(data_dir)]
+    arguments += ["--env"] if env else ["--aws-port", str(aws_port), "--s3-port", str(s3_port)]
+    # What the shell says of some AWS account must not leak into this one.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PENSTOCK_"))}
+    sys.stdout.flush()
+    os.execve(sys.executable, arguments, clean)  # noqa: S606 - our own interpreter, no shell
 
 
 @app.command()
