@@ -24,6 +24,7 @@ Json = dict[str, Any]
 CLEAR_KEY = "e2719d58-a985-b3c9-781a-b030af78d30e"
 FAIRPLAY = "94ce86fb-07ff-4f43-adb8-93d2fa968ca2"
 AES_128 = "3ea8778f-7742-4bf9-b18b-e834b2acbd47"
+IV = "000102030405060708090a0b0c0d0e0f"
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
 
 
@@ -180,8 +181,9 @@ def test_clear_hls_of_an_hls_source_decodes_whole(stack: PackagingStack, films: 
     assert all(name.endswith(".ts") for one in names for name in hls.segment_names(stack.get(urljoin(url, one)).text))
 
 
-def test_aes_128_hls_decodes_with_the_key_behind_the_uri_that_the_provider_named(
-    stack: PackagingStack, films: Films, speke: Speke, tmp_path: Path
+@pytest.mark.parametrize("method", ["AES-128", "SAMPLE-AES"])
+def test_encrypted_hls_decodes_with_the_key_behind_the_uri_that_the_provider_named(
+    stack: PackagingStack, films: Films, speke: Speke, tmp_path: Path, method: str
 ) -> None:
     served: dict[str, bytes] = {}
 
@@ -194,13 +196,14 @@ def test_aes_128_hls_decodes_with_the_key_behind_the_uri_that_the_provider_named
             path.write_bytes(content.reveal())
             served[str(key.kid)] = content.reveal()
             keys.append(replace(key, key=content))
-            line = f'#EXT-X-KEY:METHOD=AES-128,URI="file://{path}"'
+            line = f'#EXT-X-KEY:METHOD={method},URI="file://{path}",IV=0x{IV}'
             systems += [replace(one, pssh=None, hls_media=line, hls_master=None)
                         for one in asked.drm_systems if one.kid == key.kid]  # fmt: skip
         return 200, cpix.build(replace(asked, keys=tuple(keys), drm_systems=tuple(systems)))
 
     speke.answer = answer
-    package = hls_package("HlsPackage", **encryption(speke, AES_128, EncryptionMethod="AES_128"))
+    members = {"EncryptionMethod": method.replace("-", "_"), "ConstantInitializationVector": IV}
+    package = hls_package("HlsPackage", **encryption(speke, AES_128, **members))
     [url] = packaged(stack, "aes", films.smil, package)
     multivariant = stack.get(url).text
     for name in hls.media_playlists(multivariant):
