@@ -2,8 +2,9 @@
 # check   linters, types, import contracts, the web part's own checks
 # test    everything, against real servers, ffmpeg and Chromium
 # demo    a real film from upload to protected playback; ARGS=--exit checks it headless and ends
+# fuzz    the readers of manifests and media, for a minute; ARGS=-max_total_time=3600 for longer
 # bench   speed against what a user would pick instead; writes bench/README.md
-.PHONY: setup check test demo bench clean
+.PHONY: setup check test demo bench fuzz clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -42,6 +43,10 @@ demo: setup
 bench: setup
 	@sh scripts/system-packages.sh nginx=nginx-light wrk=wrk
 	$(BIN)/python bench/run.py $(ARGS)
+
+fuzz: setup
+	$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3'
+	$(BIN)/python fuzz/readers.py $(ARGS)
 
 clean:
 	rm -rf .venv web/node_modules src/penstock/api/studio

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from measuring import Row
 
-BENCHMARKS = ("startup", "job", "memory", "edge", "licenses")
+BENCHMARKS = ("startup", "job", "memory", "edge", "licenses", "smil")
 README = Path(__file__).with_name("README.md")
 
 
