@@ -98,7 +98,7 @@ def read(params: Json) -> Package:
         segment_s=segment_s,
         by_time=template == "TIME_WITH_TIMELINE",
         encryption=None if encryption is None else _encryption(f"{path}.encryption", kind, encryption),
-        whole_segments=kind == "hls" and (encryption or {}).get("EncryptionMethod", "AES_128") == "AES_128",
+        whole_segments=kind == "hls" and encryption is not None,
     )
 
 
@@ -164,6 +164,8 @@ def _encryption(path: str, kind: Kind, own: Json) -> Encryption:
         raise SettingRefused(f"{inner}.encryptionContractConfiguration.presetSpeke20Video", f"{video} is not offered")
     if audio not in ("PRESET-AUDIO-1", "SHARED", "UNENCRYPTED"):
         raise SettingRefused(f"{inner}.encryptionContractConfiguration.presetSpeke20Audio", f"{audio} is not offered")
+    if own.get("EncryptionMethod") == "SAMPLE_AES":
+        raise SettingRefused(f"{path}.encryptionMethod", "SAMPLE_AES in MPEG-TS is not offered; CMAF packages carry it")
     constant_iv = own.get("ConstantInitializationVector")
     if constant_iv is not None and not _IV.fullmatch(constant_iv):
         raise SettingRefused(f"{path}.constantInitializationVector", "is to be 32 hexadecimal digits")

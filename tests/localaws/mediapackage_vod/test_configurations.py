@@ -70,6 +70,7 @@ del WITHOUT_CONTRACT["SpekeKeyProvider"]["EncryptionContractConfiguration"]
         (hls(IncludeDvbSubtitles=True), "hlsPackage.includeDvbSubtitles"),
         (hls(HlsManifests=[{"AdMarkers": "PASSTHROUGH"}]), "hlsPackage.hlsManifests[0].adMarkers"),
         (hls(HlsManifests=[{"ProgramDateTimeIntervalSeconds": 5}]), "programDateTimeIntervalSeconds"),
+        (hls(Encryption={**speke(), "EncryptionMethod": "SAMPLE_AES"}), "hlsPackage.encryption.encryptionMethod"),
         (hls(Encryption={**speke(), "ConstantInitializationVector": "12"}), "constantInitializationVector"),
         (dash(Encryption=WITHOUT_CONTRACT), "encryptionContractConfiguration"),
         (dash(Encryption=speke(Url="http://keys.example.com")), "dashPackage.encryption.spekeKeyProvider.url"),
