@@ -22,12 +22,13 @@ from penstock.remux import Reel
 
 _HEAD_BYTES = 4096
 _TS_PACKET = 188
+_AS_IT_IS = "MediaPackage VOD takes an HLS playlist of such segments as it is: give its .m3u8 as the asset's source"
 _FIRST_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"free", b"mdat", b"emsg", b"prft"})
 
 
 @dataclass
 class Footage:
-    """One rendition. `content`: `mp4`, `ts`, `aac` (packed audio) or `text`; `movie` is that of its first head."""
+    """One rendition. `content`: `mp4` or `text`; `movie` is that of its first head."""
 
     rendition: Rendition
     content: str
@@ -137,9 +138,9 @@ def _look(rendition: Rendition, part: Part, places: Places) -> Footage:
         except FormatError as exc:
             raise ManifestError(f"{rendition.name}, {shown(part.url)}: {exc.message}") from exc
     if head[:1] == b"\x47" and head[_TS_PACKET : _TS_PACKET + 1] in (b"\x47", b""):
-        return Footage(rendition, "ts", None, places)
+        raise SourceRejected(f"{rendition.name} is MPEG-TS ({shown(part.url)}). {_AS_IT_IS}")
     if head.startswith((b"ID3", b"\xff\xf1", b"\xff\xf9")):
-        return Footage(rendition, "aac", None, places)
+        raise SourceRejected(f"{rendition.name} is packed AAC ({shown(part.url)}). {_AS_IT_IS}")
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         raise SourceRejected(f"{rendition.name} is WebM ({shown(part.url)}); MediaPackage takes H.264 or HEVC in MP4")
     try:

@@ -111,6 +111,8 @@ class _Maker:
         self._videos = self._usable_videos(found)
         self._sounds = _named(self._usable_sounds([f for f in found if f.has_audio and not f.has_video]))
         self._texts = [f for f in found if f.is_text]
+        others = [f for f in found if not (f.has_video or f.has_audio or f.is_text)]
+        self._notes += [f"left out, neither video, audio nor text that can be read: {f.rendition.name}" for f in others]
         self._taken: set[str] = set()
         self._bases = self._stretch_bases()
 

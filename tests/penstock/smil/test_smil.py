@@ -241,6 +241,12 @@ def test_other_codecs_are_left_out_and_said(films, tmp_path):
         make(tmp_path / "main.mpd", tmp_path)
 
 
+def test_transport_streams_are_refused_with_what_to_do_instead(films, tmp_path):
+    ffmpeg("-i", films / "hi.mp4", "-map", "0:v", "-map", "0:a:0", "-c", "copy", "-f", "hls", tmp_path / "main.m3u8")
+    with pytest.raises(SourceRejected, match=r"MPEG-TS .*give its \.m3u8 as the asset's source"):
+        make(tmp_path / "main.m3u8", tmp_path / "out")
+
+
 def test_sound_alone_is_refused(films, tmp_path):
     ffmpeg("-i", films / "hi.mp4", "-map", "0:a:0", "-c", "copy", tmp_path / "en.mp4")
     (tmp_path / "main.mpd").write_text(plain("en.mp4"))
