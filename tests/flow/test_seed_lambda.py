@@ -242,6 +242,7 @@ def test_without_settings_files_the_default_job_runs(stack: RunningStack, droppe
     (tmp_path / "job.json").write_text(json.dumps(MP4))
     invoke(stack, tmp_path, dropped)
     (job,) = finished(stack, 1)
-    assert job["Status"] == "COMPLETE" and job["UserMetadata"]["settings"] == "Default"
+    assert job["Status"] == "COMPLETE", job.get("ErrorMessage")
+    assert job["UserMetadata"]["settings"] == "Default"
     streams = plays(stack, tmp_path / "played", "My film/Default/", PLAYED["mp4"])
     assert {stream["codec_name"] for stream in streams} == {"h264", "aac"}
