@@ -88,6 +88,8 @@ class Edge:
     behaviors: tuple[Behavior, ...] = ()
     """First match wins."""
     allowed_origins: tuple[str, ...] = ()
+    path_token_keys: Mapping[str, Path] = field(default_factory=dict)
+    """Key id -> file with the key of path tokens, which open signed behaviors, too (CloudFront: a function does it)."""
     revocations: Target | None = None
     """Who tells which playback sessions were ended (CloudFront: a key value store); without it none ever is."""
 
@@ -224,6 +226,7 @@ def _dump_edge(edge: Edge) -> dict[str, Any]:
         "key_groups": {name: {k: str(v) for k, v in keys.items()} for name, keys in edge.key_groups.items()},
         "behaviors": [{k: v for k, v in vars(behavior).items() if v} for behavior in edge.behaviors],
         "allowed_origins": list(edge.allowed_origins),
+        "path_token_keys": {key_id: str(file) for key_id, file in edge.path_token_keys.items()},
         **({"revocations": _dump_target(edge.revocations)} if edge.revocations else {}),
     }
 
@@ -327,6 +330,7 @@ def _edge(value: Any, where: str) -> Edge:
         key_groups=members.take("key_groups", checks.map_of(checks.map_of(checks.absolute_path)), {}),
         behaviors=members.take("behaviors", checks.list_of(_behavior), ()),
         allowed_origins=members.take("allowed_origins", checks.list_of(checks.url), ()),
+        path_token_keys=members.take("path_token_keys", checks.map_of(checks.absolute_path), {}),
         revocations=members.take("revocations", _target, None),
     )
     members.end()

@@ -129,6 +129,19 @@ def env(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     print(json.dumps(variables, indent=2) if as_json else stack.exports(variables))
 
 
+@app.command("rotate-keys")
+def rotate_keys(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
+    """Make new signing keys, for cookies, path tokens and licenses; they sign from the next `penstock up` on.
+
+    Sessions that are open go on: the old keys are read until all they have signed has expired.
+    """
+    from penstock import keyring, stack
+
+    stack.read_description(data_dir)
+    made = keyring.rotate(data_dir / "secrets", settings_module.load().key_pair_id)
+    print(json.dumps({"key_pair_id": made}) if as_json else f"{made} signs once the stack is started again")
+
+
 @app.command()
 def upload(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The film.", exists=True, dir_okay=False)],

@@ -127,7 +127,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class PlaybackSession:
-    """One granted playback. `cookies` and `license_token` are secrets of the viewer."""
+    """One granted playback. `cookies`, tokens and addresses with them are secrets of the viewer."""
 
     id: str
     asset_id: str
@@ -137,6 +137,8 @@ class PlaybackSession:
     seen_at: datetime | None = None
     dash_url: str | None = None
     hls_url: str | None = None
+    dash_token_url: str | None = field(default=None, repr=False)
+    hls_token_url: str | None = field(default=None, repr=False)
     license_url: str = ""
     watch_url: str = field(default="", repr=False)
     license_token: str = field(default="", repr=False)

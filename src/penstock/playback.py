@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
@@ -21,27 +21,40 @@ from penstock.sessions import over
 from penstock.settings import Settings
 from penstock.states import Job, JobState
 
-TOKEN_KEY_ID = "1"  # noqa: S105 - names the key, is not one
+PATH_TOKENS = "t/"
+"""Paths of the edge that begin with this have a token next, and then the path that it opens."""
 POSTER_TTL_S = 300
 DEFAULT_SETTINGS = "default"
 
 
 class Playback:
     def __init__(
-        self, settings: Settings, signer: Signer, token_key: bytes, *, now: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        signer: Signer,
+        token_keys: Mapping[str, bytes],
+        path_token_keys: Mapping[str, bytes],
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        """Token keys by key id; the ones of the signer's own id sign."""
         self._url = settings.url
         self._signer = signer
-        self._token_keys = {TOKEN_KEY_ID: token_key}
+        self._token_keys = token_keys
+        self._path_token_keys = path_token_keys
         self._now = now
 
     def grant(self, session: Session, entry: Entry) -> PlaybackSession:
         """Everything a viewer gets for a session of this asset. Raises Conflict when the asset is not published."""
         job, expires = playable(entry), int(session.expires_at.timestamp())
-        claims = tokens.Claims(session.id, session.asset_id, expires, int(session.created_at.timestamp()))
-        token = tokens.mint(claims, self._token_keys[TOKEN_KEY_ID], TOKEN_KEY_ID)
+        issued, key_id = int(session.created_at.timestamp()), self._signer.key_pair_id
+        claims = tokens.Claims(session.id, session.asset_id, expires, issued)
+        token = tokens.mint(claims, self._token_keys[key_id], key_id)
         # Only what a player fetches: job settings may have made clear files beside it.
-        resource = f"{self._url}/{quote(_folder(job))}/*"
+        folder = _folder(job)
+        resource = f"{self._url}/{quote(folder)}/*"
+        path_claims = tokens.PathClaims(session.id, f"/{folder}/", expires, issued)
+        prefix = f"{PATH_TOKENS}{tokens.mint_path(path_claims, self._path_token_keys[key_id], key_id)}/"
         return PlaybackSession(
             id=session.id,
             asset_id=session.asset_id,
@@ -51,6 +64,8 @@ class Playback:
             seen_at=session.seen_at,
             dash_url=self._address(job.dash),
             hls_url=self._address(job.hls),
+            dash_token_url=self._address(job.dash, prefix),
+            hls_token_url=self._address(job.hls, prefix),
             license_url=f"{self._url}/v1/licenses/clearkey",
             watch_url=f"{self._url}/watch/{session.id}#{token}",
             license_token=token,
@@ -68,8 +83,8 @@ class Playback:
         address = self._address(posters[0]) if posters else None
         return self._signer.url(address, int(self._now()) + POSTER_TTL_S) if address else None
 
-    def _address(self, object_key: str | None) -> str | None:
-        return f"{self._url}/{quote(object_key)}" if object_key else None
+    def _address(self, object_key: str | None, prefix: str = "") -> str | None:
+        return f"{self._url}/{prefix}{quote(object_key)}" if object_key else None
 
 
 def _folder(job: Job) -> str:

@@ -21,10 +21,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from penstock import keyring
 from penstock import settings as settings_module
 from penstock.errors import Conflict, InvalidRequest, NotFound, PenstockError, Unavailable
 from penstock.formats import cookies
 from penstock.model import JsonObject
+from penstock.private_files import write_private
 from penstock.settings import PREFIX, Settings
 
 REGION = "us-east-1"
@@ -91,6 +93,7 @@ def prepare(data_dir: Path, ports: Ports, public_url: str | None, environ: Mappi
         last = _last_ports(data_dir)
         settings = _settings(data_dir, ports := ports.settled(last), public_url, environ)
         make_secrets(settings.secrets_dir)
+        keyring.tidy(settings.secrets_dir)
         description = describe(settings, ports, api_port=free_port(last.get("api", 0)))
         write_private(data_dir / "stack.json", json.dumps(description, indent=2).encode())
     except OSError as exc:
@@ -136,6 +139,7 @@ def _settings(data_dir: Path, ports: Ports, public_url: str | None, environ: Map
         secrets_dir=data_dir / "secrets",
         event_token_file=data_dir / "secrets" / "event-token",
         edge_token_file=data_dir / "secrets" / "edge-token",
+        key_pair_id=keyring.newest(data_dir / "secrets", settings.key_pair_id),
         speke_url=settings.speke_url or f"http://{LOOPBACK}:{ports.edge}/speke/v2/copyProtection",
         cdn_secret=CDN_SECRET,
     )
@@ -145,13 +149,14 @@ def make_secrets(folder: Path) -> None:
     """Make every secret that is not there yet, each in a file of mode 0600; none is ever replaced."""
     folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
-    if not (folder / "signing-key.pem").exists():
+    rotated = (folder / keyring.LIST).exists()  # then the first generation may be gone
+    if not rotated and not (folder / "signing-key.pem").exists():
         private, public = cookies.generate_key_pair()
         write_private(folder / "signing-key.pub.pem", public)
         write_private(folder / "signing-key.pem", private)
     for name, content in {
         "master.key": secrets.token_bytes(32),
-        "token.key": secrets.token_bytes(32),
+        **({} if rotated else {"token.key": secrets.token_bytes(32), "path-token.key": keyring.new_path_token_key()}),
         "api-key": f"pk_{secrets.token_urlsafe(32)}".encode(),
         "event-token": secrets.token_urlsafe(32).encode(),
         "cdn-identifier": str(uuid.uuid4()).encode(),
@@ -174,21 +179,11 @@ def read_credentials(folder: Path) -> dict[str, str]:
     return {name.removeprefix("aws_"): value for name, value in pairs.items()}
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file only its owner can read, whole or not at all, even when the machine stops half way."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
     """What localaws is to start: the account, buckets, event rules, the edge's behaviors, the API process. Pure."""
     folder = settings.secrets_dir
     api = f"http://{LOOPBACK}:{api_port}"
+    ring = keyring.read(folder, settings.key_pair_id)
     origins = list(dict.fromkeys([*own_origins(settings.url, ports.edge), *settings.allowed_origins]))
     return {
         "data_dir": str(settings.data_dir),
@@ -213,7 +208,8 @@ def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
                     "cached": True,
                 },
             },
-            "key_groups": {"viewers": {settings.key_pair_id: str(folder / "signing-key.pub.pem")}},
+            "key_groups": {"viewers": {key_id: str(file) for key_id, file in ring.public_keys.items()}},
+            "path_token_keys": {key_id: str(file) for key_id, file in ring.path_token_keys.items()},
             "behaviors": [
                 {"path": "/assets/*", "origin": "media", "trusted_key_group": "viewers"},
                 {"path": "/internal/*", "deny": True},

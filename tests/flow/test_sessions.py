@@ -67,6 +67,8 @@ def test_ended_session_opens_nothing_within_five_seconds(
         asset_id = json.loads(stack.cli("upload", str(film), "--wait", "--json").stdout)["asset_id"]
     session, other = opened(stack, asset_id), opened(stack, asset_id, "bob")
     addresses = [session["dash_url"], session["hls_url"], segment(session)]
+    by_token = [session["dash_token_url"], session["hls_token_url"]]
+    assert [httpx.get(url).status_code for url in by_token] == [200] * 2
     assert [httpx.get(url, cookies=session["cookies"]).status_code for url in addresses] == [200] * 3
     match how:
         case "one":
@@ -78,7 +80,7 @@ def test_ended_session_opens_nothing_within_five_seconds(
         case "asset deleted":
             stack.client.delete_asset(asset_id)
     assert license_status(session) == 403
-    closed_after_s(session, addresses)
+    closed_after_s(session, addresses + by_token)
     if how != "asset deleted":
         assert [httpx.get(url, cookies=other["cookies"]).status_code for url in addresses] == [200] * 3
 
@@ -106,6 +108,20 @@ def test_ended_session_stays_ended_when_edge_or_api_start_again(stack: RunningSt
             time.sleep(0.05)
 
 
+def test_path_token_opens_the_film_without_cookies_and_nothing_else(stack: RunningStack, asset_id: str) -> None:
+    session = opened(stack, asset_id)
+    prefix = session["dash_token_url"].removesuffix(httpx.URL(session["dash_url"]).path)
+    init = httpx.URL(segment(session)).path
+    assert httpx.get(prefix + init).content == httpx.get(segment(session), cookies=session["cookies"]).content
+    assert httpx.get(f"{prefix}/assets/{asset_id}/default/poster/poster.0000000.jpg").status_code == 403
+    assert httpx.get(f"{prefix}/v1/assets").status_code == 403
+    assert httpx.get(f"{prefix}{init}".replace(asset_id, "0" * 36)).status_code == 403
+    token = prefix.rsplit("/", 1)[1]
+    logs = list((stack.data_dir / "logs").iterdir())
+    assert logs
+    assert not [log.name for log in logs if token in log.read_text(errors="replace")]
+
+
 @pytest.mark.parametrize("language", INTERPRETERS)
 def test_ten_lines_of_any_language_get_a_watch_link(stack: RunningStack, asset_id: str, language: str) -> None:
     program = re.search(rf"```{language}\n(.*?)```", INTEGRATE.read_text(), re.DOTALL)
@@ -129,3 +145,21 @@ def test_command_lists_and_ends_the_sessions_of_a_viewer(stack: RunningStack, as
     listed = json.loads(stack.cli("session", "list", "--viewer", "eve", "--json").stdout)
     assert [each["state"] for each in listed] == ["ended"]
     assert stack.cli("session", "end", check=False).returncode == 2
+
+
+def test_keys_are_rotated_and_open_sessions_go_on(stack: RunningStack, asset_id: str) -> None:
+    before = opened(stack, asset_id)
+    assert stack.stop() == 0
+    key_pair_id = json.loads(stack.cli("rotate-keys", "--data-dir", str(stack.data_dir), "--json").stdout)[
+        "key_pair_id"
+    ]
+    stack.start()
+    after = opened(stack, asset_id)
+    assert after["cookies"]["CloudFront-Key-Pair-Id"] == key_pair_id != before["cookies"]["CloudFront-Key-Pair-Id"]
+    for session in (before, after):
+        assert httpx.get(session["dash_url"], cookies=session["cookies"]).status_code == 200
+        assert httpx.get(session["dash_token_url"]).status_code == 200
+        heartbeat = f"{stack.env['PENSTOCK_URL']}/v1/playback-sessions/{session['id']}/heartbeat"
+        renewed = httpx.post(heartbeat, headers={"Authorization": f"Bearer {session['license_token']}"})
+        assert renewed.status_code == 200, renewed.text
+        assert renewed.cookies["CloudFront-Key-Pair-Id"] == key_pair_id

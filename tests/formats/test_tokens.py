@@ -18,7 +18,7 @@ from pycose.messages import CoseMessage, Mac0Message
 
 from penstock.errors import BadSignature, InvalidRequest, SessionExpired
 from penstock.formats import tokens
-from penstock.formats.tokens import Claims
+from penstock.formats.tokens import Claims, PathClaims
 
 KEY = bytes(range(32))
 KEYS = {"old": b"o" * 32, "now": KEY}
@@ -190,3 +190,47 @@ class TestMint:
     def test_a_long_token_is_refused(self) -> None:
         with pytest.raises(InvalidRequest, match="1024"):
             tokens.mint(Claims("s" * 1000, "a", NOW, NOW), KEY, "now")
+
+
+class TestPathTokens:
+    CLAIMS = PathClaims("session-1", "/assets/b7a0/default/stream/", NOW + 60, NOW)
+
+    @given(path=st.text(st.characters(exclude_categories=["Cs"]), max_size=100), expires=st.integers(NOW + 1, 2**63))
+    def test_what_is_written_is_read(self, path: str, expires: int) -> None:
+        claims = PathClaims("s", path, expires, NOW)
+        assert tokens.verify_path(tokens.mint_path(claims, KEY, "now"), KEYS, NOW) == claims
+
+    def test_python_cwt_verifies_ours(self) -> None:
+        now = int(time.time())
+        token = tokens.mint_path(PathClaims("s", "/a/", now + 60, now), KEY, "now")
+        decoded = cwt.decode(raw(token), keys=COSEKey.new({1: 4, 2: b"now", 3: 5, -1: KEY}))
+        assert decoded == {4: now + 60, 6: now, 7: b"s", 312: {3: {1: "/a/"}}}
+
+    def test_neither_kind_is_taken_for_the_other(self) -> None:
+        path_token = tokens.mint_path(self.CLAIMS, KEY, "now")
+        with pytest.raises(BadSignature):
+            tokens.verify(path_token, KEYS, NOW)
+        with pytest.raises(BadSignature):
+            tokens.verify_path(TOKEN, KEYS, NOW)
+
+    def test_ends_in_its_second(self) -> None:
+        token = tokens.mint_path(self.CLAIMS, KEY, "now")
+        with pytest.raises(SessionExpired):
+            tokens.verify_path(token, KEYS, NOW + 60)
+
+    @pytest.mark.parametrize("address", [None, 1, {}, {3: {}}, {3: {1: 5}}, {3: {1: "/", 2: "x"}}, {3: {1: "/"}, 1: 2}])
+    def test_another_kind_of_address_is_refused(self, address: object) -> None:
+        payload = cbor2.dumps({4: NOW + 60, 6: NOW, 7: b"s", 312: address})
+        assert not self.reads(payload)
+
+    def reads(self, payload: bytes) -> bool:
+        try:
+            tokens.verify_path(foreign(payload), KEYS, NOW)
+        except BadSignature:
+            return False
+        return True
+
+    @given(st.text())
+    def test_no_text_breaks_out(self, token: str) -> None:
+        with pytest.raises(BadSignature):
+            tokens.verify_path(token, KEYS, NOW)

@@ -27,6 +27,7 @@ GOOD: dict[str, Any] = {
         "url": "http://127.0.0.1:8080",
         "origins": {"api": {"url": "http://127.0.0.1:1"}, "media": {"bucket": "penstock-source"}},
         "key_groups": {"viewers": {"k1": "/abs/k1.pem"}},
+        "path_token_keys": {"k1": "/abs/path-token.key"},
         "revocations": {"url": "http://127.0.0.1:1/internal/revocations", "token_file": "/abs/edge-token"},
         "behaviors": [
             {"path": "/assets/*", "origin": "media", "trusted_key_group": "viewers"},

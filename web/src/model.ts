@@ -59,6 +59,9 @@ export interface PlaybackSession {
 export interface PlayerConfig {
   readonly dash_url: string | null;
   readonly hls_url: string | null;
+  /** With a token in the path, for pages of other sites, where browsers keep no cookies of ours. */
+  readonly dash_token_url: string | null;
+  readonly hls_token_url: string | null;
   readonly license_url: string;
   readonly title: string;
   readonly expires_at: string;
@@ -69,5 +72,6 @@ export interface PlayerConfig {
 export interface Heartbeat {
   readonly expires_at: string;
   readonly license_token: string;
+  readonly dash_token_url: string | null;
   readonly heartbeat_s: number;
 }

@@ -14,6 +14,7 @@ import { Api, isAbort } from "./api.ts";
 import { adopt, button, h, icon, setText } from "./dom.ts";
 import { Heartbeats } from "./heartbeat.ts";
 import type { PlayerConfig } from "./model.ts";
+import { manifestFor, renewed } from "./path-token.ts";
 import { isPlayerError, isWorthRetrying, playbackSentence } from "./player-errors.ts";
 import controls from "./styles/controls.css?inline";
 import styles from "./styles/player.css?inline";
@@ -38,6 +39,8 @@ export class PenstockPlayer extends HTMLElement {
   private readonly live = h("p", { class: "visually-hidden", "aria-live": "polite" });
   private player: shaka.Player | null = null;
   private heartbeats: Heartbeats | null = null;
+  /** The manifest with the newest path token, once a heartbeat has brought one. */
+  private tokenUrl: string | null = null;
   /** Counts the loads, so that an answer to an earlier one is not taken for this one's. */
   private turn = 0;
 
@@ -99,6 +102,7 @@ export class PenstockPlayer extends HTMLElement {
       (heartbeat) => {
         if (!mine()) return;
         this.token = heartbeat.license_token;
+        this.tokenUrl = heartbeat.dash_token_url;
         this.dispatchEvent(
           new CustomEvent("penstock-renewed", { detail: heartbeat, bubbles: true, composed: true }),
         );
@@ -111,7 +115,9 @@ export class PenstockPlayer extends HTMLElement {
   }
 
   private async start(library: Shaka, config: PlayerConfig, turn: number): Promise<void> {
-    if (config.dash_url === null) throw new Error("this asset has no DASH manifest");
+    const manifest = manifestFor(config, location.origin);
+    if (manifest === null) throw new Error("this asset has no DASH manifest");
+    this.tokenUrl = null;
     const player = new library.Player();
     this.player = player;
     await player.attach(this.video);
@@ -124,6 +130,7 @@ export class PenstockPlayer extends HTMLElement {
     player.getNetworkingEngine()?.registerRequestFilter((type: number, request: shaka.extern.Request) => {
       // Cookies open manifest and segments, also when they come from another host than this page.
       request.allowCrossSiteCredentials = type === RequestType.MANIFEST || type === RequestType.SEGMENT;
+      request.uris = request.uris.map((address) => renewed(address, this.tokenUrl));
       if (type === RequestType.LICENSE) request.headers.Authorization = `Bearer ${this.token}`;
     });
     player.addEventListener("error", (event) => {
@@ -131,7 +138,7 @@ export class PenstockPlayer extends HTMLElement {
       if (turn === this.turn) this.failed(detail);
     });
     this.keepAlive(config, turn);
-    await player.load(config.dash_url);
+    await player.load(manifest);
     if (turn !== this.turn) return;
     this.ready(player, config);
   }

@@ -2,7 +2,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError } from "../src/api.ts";
 import { Heartbeats } from "../src/heartbeat.ts";
 
-const answer = { expires_at: "2030-01-01T00:00:00Z", license_token: "new", heartbeat_s: 10 };
+const answer = {
+  expires_at: "2030-01-01T00:00:00Z",
+  license_token: "new",
+  dash_token_url: null,
+  heartbeat_s: 10,
+};
 
 function setUp(...answers: (typeof answer | ApiError)[]) {
   const api = {

@@ -33,11 +33,13 @@ from localaws.edge.authorize import Authorizer
 from localaws.edge.cache import FRESH_S, GRACE_S, Cache
 from localaws.edge.media import Media
 from localaws.edge.origins import BucketOrigin, HttpClient, Origin, ServerOrigin, Timeouts
+from localaws.edge.path_tokens import PathTokens
 from localaws.edge.proxy import Proxy
 from localaws.edge.revocations import INTERVAL_S, Follower, Revocations
 from localaws.edge.targets import matcher
 from penstock.errors import Conflict, InvalidRequest, PenstockError
 from penstock.formats.cookies import PublicKey, load_public_key
+from penstock.formats.tokens import MIN_KEY_BYTES
 
 log = logging.getLogger("localaws.edge")
 
@@ -87,7 +89,8 @@ def build(config: configuration.Config, limits: Limits, revocations: Revocations
         )
         for behavior in edge.behaviors
     ]
-    app = Edge(routes, public_url=edge.url, allowed_origins=edge.allowed_origins)
+    tokens = PathTokens(_token_keys(edge.path_token_keys), revocations) if edge.path_token_keys else None
+    app = Edge(routes, public_url=edge.url, allowed_origins=edge.allowed_origins, path_tokens=tokens)
     return app, [origin for origin in origins.values() if isinstance(origin, Proxy)]
 
 
@@ -185,6 +188,18 @@ def _lock(path: Path) -> TextIO:
         file.close()
         raise Conflict(f"another edge is running on {path.parent}") from exc
     return file
+
+
+def _token_keys(files: Mapping[str, Path]) -> dict[str, bytes]:
+    keys = {}
+    for key_id, file in files.items():
+        try:
+            keys[key_id] = file.read_bytes().strip()
+        except OSError as exc:
+            raise InvalidRequest(f"the key {file} cannot be read: {exc.strerror}") from exc
+        if len(keys[key_id]) < MIN_KEY_BYTES:
+            raise InvalidRequest(f"{file}: a key of path tokens has at least {MIN_KEY_BYTES} bytes")
+    return keys
 
 
 def _public_keys(files: Mapping[str, Path]) -> dict[str, PublicKey]:

@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,6 +18,7 @@ from localaws.edge.answers import COMMON, CrossOrigin, refuse
 from localaws.edge.authorize import Authorizer
 from localaws.edge.media import Media
 from localaws.edge.origins import OriginFailed
+from localaws.edge.path_tokens import PathTokens, split, without_token
 from localaws.edge.proxy import BodyRefused, Forwarded, Proxy, ViewerGone
 from localaws.edge.targets import is_clean, spellings
 from penstock.formats.cookies import without_signing_parameters
@@ -54,9 +55,17 @@ class Request:
 class Edge:
     """The RSGI application."""
 
-    def __init__(self, routes: Sequence[Route], *, public_url: str, allowed_origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        public_url: str,
+        allowed_origins: Sequence[str] = (),
+        path_tokens: PathTokens | None = None,
+    ) -> None:
         """routes: first match wins, none refuses. public_url: where viewers reach the edge, maybe behind TLS."""
         self._routes = routes
+        self._path_tokens = path_tokens
         self._cross_origin = CrossOrigin(allowed_origins)
         public = urlsplit(public_url)
         self._public_host, self._public_scheme = public.netloc.lower(), public.scheme
@@ -68,7 +77,7 @@ class Edge:
         status, reason = await self._answer(scope, protocol, request)
         if access_log.isEnabledFor(logging.INFO):
             spent_ms = (time.perf_counter() - started) * 1000
-            path = quote(request.path, safe="/-._~:,=+@")[:512]
+            path = quote(without_token(request.path), safe="/-._~:,=+@")[:512]
             access_log.info("%s %s %s %d %.1f ms %s", client_ip, request.method, path, status, spent_ms, reason)
 
     async def _answer(self, scope: Any, protocol: Any, request: Request) -> tuple[int, str]:
@@ -95,7 +104,8 @@ class Edge:
         host = self._host(scope, request.headers)
         if host is None or not is_clean(request.path):
             return refuse(protocol, 403, request.method, cors), "a host or path that is not taken"
-        route = next((route for route in self._routes if route.matches(request.path)), None)
+        token, path = split(request.path) if self._path_tokens else (None, request.path)
+        route = next((route for route in self._routes if route.matches(path)), None)
         if route is None and request.path == "/healthz":
             protocol.response_str(200, [*COMMON, ("cache-control", "no-store")], "")
             return 200, ""
@@ -106,14 +116,20 @@ class Edge:
             return 204, ""
         if isinstance(route.serves, Media) and request.method not in {"GET", "HEAD"}:
             return refuse(protocol, 403, request.method, cors), "not a method for media"
-        if route.authorizer and (reason := self._refusal(route.authorizer, host, request)):
+        if reason := self._refusal(route, host, request, token, path):
             return refuse(protocol, 403, request.method, cors), reason
         if isinstance(route.serves, Media):
-            return await route.serves.serve(protocol, request.method, request.path[1:], request.headers.get, cors), ""
+            return await route.serves.serve(protocol, request.method, path[1:], request.headers.get, cors), ""
+        request = request if token is None else replace(request, path=path)
         forwarded = self._forwarded(host, request, signed=route.authorizer is not None)
         return await route.serves.forward(protocol, forwarded), ""
 
-    def _refusal(self, authorizer: Authorizer, host: str, request: Request) -> str | None:
+    def _refusal(self, route: Route, host: str, request: Request, token: str | None, path: str) -> str | None:
+        if token is not None and self._path_tokens:
+            return self._path_tokens.refusal(token, path) if route.authorizer else "no path for tokens"
+        return self._signature_refusal(route.authorizer, host, request) if route.authorizer else None
+
+    def _signature_refusal(self, authorizer: Authorizer, host: str, request: Request) -> str | None:
         base = f"{self._scheme(host)}://{host}"
         query = f"?{request.query}" if request.query else ""
         cookies = request.headers.get_all("cookie")

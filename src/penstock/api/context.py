@@ -9,6 +9,7 @@ from pathlib import Path
 
 import boto3
 
+from penstock import keyring
 from penstock import settings as settings_module
 from penstock.api.changes import Changes
 from penstock.api.readiness import Readiness
@@ -57,8 +58,10 @@ def build(
     database.migrate()
     catalogue = Catalogue(database, clock=clock, changed=changes.notify)
     catalogue.register_key(_read_text(settings.secrets_dir / "api-key"), "first")
-    signer = Signer(_read(settings.secrets_dir / "signing-key.pem"), settings.key_pair_id)
-    token_key = _read(settings.secrets_dir / "token.key")
+    ring = keyring.read(settings.secrets_dir, settings.key_pair_id)
+    signer = Signer(_read(ring.signing_key), ring.signing)
+    token_keys = {key_id: _read(file) for key_id, file in ring.token_keys.items()}
+    path_token_keys = {key_id: _read(file).strip() for key_id, file in ring.path_token_keys.items()}
     return Context(
         settings=settings,
         clients=clients,
@@ -71,7 +74,7 @@ def build(
             wins=Wins(settings.stream_wins),
             silence_s=MISSED_HEARTBEATS * settings.heartbeat_s,
         ),
-        playback=Playback(settings, signer, token_key, now=lambda: clock().timestamp()),
+        playback=Playback(settings, signer, token_keys, path_token_keys, now=lambda: clock().timestamp()),
         keys=KeyProvider(_read(settings.secrets_dir / "master.key")),
         changes=changes,
         readiness=Readiness(clients.s3, (settings.source_bucket, settings.media_bucket)),

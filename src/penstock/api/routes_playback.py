@@ -19,7 +19,7 @@ from penstock.model import PlaybackSession
 router = APIRouter(tags=["Playback"])
 
 SessionId = Annotated[str, Path(description="The playback session's `id`")]
-_OVER = {"dash_url", "hls_url", "license_url", "license_token", "watch_url"}
+_OVER = {"dash_url", "hls_url", "dash_token_url", "hls_token_url", "license_url", "license_token", "watch_url"}
 
 
 def _session_id(session_id: SessionId) -> str:
@@ -134,9 +134,12 @@ def heartbeat(
     else:
         renewed = context.sessions.renew(session_id)
     _, granted = _granted(context, renewed, session_id)
-    _set_cookies(response, context, renewed, granted)
+    if renewed is not session:
+        _set_cookies(response, context, renewed, granted)
     return schemas.HeartbeatOut(
         expires_at=renewed.expires_at,
+        dash_token_url=granted.dash_token_url,
+        hls_token_url=granted.hls_token_url,
         license_token=granted.license_token,
         heartbeat_s=playback.heartbeat_s(renewed, context.settings),
     )

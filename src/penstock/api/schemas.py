@@ -211,6 +211,10 @@ class SessionsEnded(Out):
 class SessionOut(SessionSummary):
     dash_url: str | None = Field(description="MPEG-DASH manifest; needs the cookies")
     hls_url: str | None = Field(description="HLS playlist; needs the cookies")
+    dash_token_url: str | None = Field(
+        description="The same with a path token in place of cookies, for players and pages that cannot keep them"
+    )
+    hls_token_url: str | None = Field(description="Likewise; secrets of the viewer")
     license_url: str | None
     license_token: str | None = Field(description="Secret of the viewer: bearer token for `license_url` and `claim`")
     watch_url: str | None = Field(description="Opens the player; whoever has it can watch until `expires_at`")
@@ -223,6 +227,8 @@ class HeartbeatIn(In):
 
 class HeartbeatOut(Out):
     expires_at: datetime
+    dash_token_url: str | None = Field(description="With the next path token, which its segments need, too")
+    hls_token_url: str | None
     license_token: str = Field(description="Takes the place of the one before, which expires earlier")
     heartbeat_s: int = Field(description="Seconds until the next heartbeat", examples=[30])
 
@@ -231,6 +237,8 @@ class PlayerConfig(Out):
     title: str
     dash_url: str | None
     hls_url: str | None
+    dash_token_url: str | None = Field(description="With a path token in place of cookies")
+    hls_token_url: str | None
     license_url: str
     expires_at: datetime
     heartbeat_s: int = Field(description="Seconds between two heartbeats", examples=[30])

@@ -88,6 +88,7 @@ def settings(tmp_path: Path, store: Config, signing_key: tuple[bytes, bytes]) ->
     secrets.mkdir()
     (secrets / "master.key").write_bytes(b"m" * 32)
     (secrets / "token.key").write_bytes(b"t" * 32)
+    (secrets / "path-token.key").write_bytes(b"p" * 43)
     (secrets / "signing-key.pem").write_bytes(signing_key[0])
     (secrets / "api-key").write_text(API_KEY)
     (secrets / "event-token").write_text(EVENT_TOKEN)

@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 
 from api_parts import API_KEY, CREDENTIALS, EDGE_TOKEN, EVENT_TOKEN, Api, Clock
 from penstock.errors import BadSignature
-from penstock.formats import cookies, cpix
+from penstock.formats import cookies, cpix, tokens
 from penstock.formats.events import AssetEvent
 from penstock.model import ContentKey, KeyId, Scheme
 from penstock.settings import Settings
@@ -94,6 +94,18 @@ class TestSessions:
             with pytest.raises(BadSignature):
                 judge(url, after_s)
 
+    def test_path_tokens_open_what_the_cookies_open(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
+        for name in ("dash", "hls"):
+            parts = urlsplit(opened[f"{name}_token_url"]).path.split("/", 3)
+            assert parts[1] == "t"
+            assert f"{api.url}/{parts[3]}" == opened[f"{name}_url"]
+            claims = tokens.verify_path(parts[2], {"penstock-1": b"p" * 43}, api.context.clock().timestamp())
+            assert claims.session_id == opened["id"]
+            assert claims.path == f"/assets/{film.id}/default/stream/"
+            assert claims.expires == int(datetime.fromisoformat(opened["expires_at"]).timestamp())
+            assert len(parts[2]) < 400
+            assert ask(api, film.kids, parts[2]).status_code == 403  # it opens files and gets no keys
+
     def test_asset_that_is_not_published_cannot_be_played(self, api: Api) -> None:
         asset_id = api.asset()["asset"]["id"]
         answer = api.http.post(f"/v1/assets/{asset_id}/playback-sessions", json={"viewer": "ada"})
@@ -125,7 +137,7 @@ class TestSessions:
         answer = api.http.get(f"/v1/playback-sessions/{opened['id']}").json()
         assert answer["state"] == how
         assert answer["cookies"] == {}
-        assert [answer[name] for name in ("dash_url", "hls_url", "license_token", "watch_url")] == [None] * 4
+        assert [answer[name] for name in ("dash_token_url", "dash_url", "license_token", "watch_url")] == [None] * 4
 
     def test_unknown_session_is_404(self, api: Api) -> None:
         for method in ("GET", "DELETE"):
@@ -141,7 +153,13 @@ class TestSessions:
     def test_secrets_of_a_session_are_silent_in_repr(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
         entry, session = api.context.catalogue.entry(film.id), api.context.sessions.get(opened["id"])
         shown = repr(api.context.playback.grant(session, entry)) + repr(api.context) + repr(api.client)
-        for secret in (opened["license_token"], *opened["cookies"].values(), "pk_of", CREDENTIALS.secret_access_key):
+        for secret in (
+            opened["license_token"],
+            opened["dash_token_url"],
+            *opened["cookies"].values(),
+            "pk_of",
+            CREDENTIALS.secret_access_key,
+        ):
             assert secret not in shown or secret == "penstock-1"
 
 
@@ -156,6 +174,8 @@ class TestClaim:
             "license_url": opened["license_url"],
             "expires_at": opened["expires_at"],
             "heartbeat_s": 30,
+            "dash_token_url": opened["dash_token_url"],
+            "hls_token_url": opened["hls_token_url"],
         }
         lines = answer.headers.get_list("set-cookie")
         assert {line.split("=")[0] for line in lines} == set(opened["cookies"])
