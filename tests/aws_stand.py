@@ -25,6 +25,7 @@ import uvicorn
 from localaws import objectstore
 from localaws.config import Bucket, Config, Credentials
 from localaws.wire import Service, ServiceError, application
+from mediapackage_stand import RememberingMediaPackage
 from penstock.settings import Clients, Settings, clients
 
 CREDENTIALS = Credentials("AKIAOFTHESTAND", "secret-of-the-stand")
@@ -118,6 +119,7 @@ class Stand:
     settings: Settings
     mediaconvert: RememberingMediaConvert
     events: RememberingEvents
+    mediapackage: RememberingMediaPackage
     environment: dict[str, str] = field(default_factory=dict)
 
     def upload(self, object_key: str, body: bytes = b"film") -> str:
@@ -139,6 +141,7 @@ class Stand:
             for key in self.keys(bucket):
                 self.clients.s3.delete_object(Bucket=bucket, Key=key)
         self.mediaconvert.forget()
+        self.mediapackage.forget()
         self.events.put.clear()
 
 
@@ -149,8 +152,9 @@ def running(folder: Path) -> Iterator[Stand]:
         [s3_port] = objectstore.free_ports(1)
         config = Config(folder, CREDENTIALS, buckets=(Bucket(SOURCE), Bucket(MEDIA)))
         config = config.with_ports(s3=s3_port, aws=listener.getsockname()[1])
-        mediaconvert, events = RememberingMediaConvert(), RememberingEvents()
-        with _object_store(config), _endpoint(config, listener, mediaconvert, events):
+        mediaconvert, events, mediapackage = RememberingMediaConvert(), RememberingEvents(), RememberingMediaPackage()
+        mediapackage.base = config.aws_url
+        with _object_store(config), _endpoint(config, listener, mediaconvert, mediapackage, events):
             objectstore.create_buckets(config)
             environment = {
                 "AWS_ENDPOINT_URL": config.aws_url,
@@ -163,7 +167,7 @@ def running(folder: Path) -> Iterator[Stand]:
             with _environment(environment):
                 made = clients(boto3.Session())
             try:
-                yield Stand(made, Settings(), mediaconvert, events, environment)
+                yield Stand(made, Settings(), mediaconvert, events, mediapackage, environment)
             finally:
                 for client in vars(made).values():
                     client.close()
@@ -192,10 +196,25 @@ def _object_store(config: Config) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _endpoint(config: Config, listener: socket.socket, mediaconvert: object, events: object) -> Iterator[None]:
-    services = [Service("mediaconvert", mediaconvert), Service("events", events)]
+def _endpoint(
+    config: Config,
+    listener: socket.socket,
+    mediaconvert: object,
+    mediapackage: RememberingMediaPackage,
+    events: object,
+) -> Iterator[None]:
+    services = [
+        Service("mediaconvert", mediaconvert),
+        Service("mediapackage-vod", mediapackage),
+        Service("events", events),
+    ]
     server = uvicorn.Server(
-        uvicorn.Config(application(services, config.credentials), log_level="warning", lifespan="off", ws="none")
+        uvicorn.Config(
+            application(services, config.credentials, [mediapackage.route()]),
+            log_level="warning",
+            lifespan="off",
+            ws="none",
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
