@@ -158,7 +158,6 @@ class _Adding:
         self._begin: int | None = None
         if len(found.track) and track.handler == "soun":
             self._begin = round((reel.start_s + found.zero_s) * scale)
-        self._descriptions = [found.track.describe(entry) for entry in track.entries]
 
     def add_tables(self, piece: Piece) -> None:
         """Samples that the `moov` itself describes."""
@@ -181,8 +180,10 @@ class _Adding:
             raise BoxError(
                 f"samples lie at bytes {run.offset} to {end}, their segment ends at {piece.end}: it is cut off"
             )
-        if not 1 <= run.description <= len(self._descriptions):
-            raise BoxError(f"samples name description {run.description} of {len(self._descriptions)}")
+        # Some packagers keep those of all renditions in one initialization segment; only what is used goes along.
+        entries = self._track.entries
+        if not 1 <= run.description <= len(entries):
+            raise BoxError(f"samples name description {run.description} of {len(entries)}")
         start = None
         if run.start is not None:
             start = round(run.start * self._factor + self._shift_s * self._scale)
@@ -193,7 +194,7 @@ class _Adding:
         if self._end is not None:
             _trim(run, self._found.track.end if start is None else start, self._end)
         number = self._found.files.number(piece.path)
-        self._found.track.add(run, number, start, self._descriptions[run.description - 1])
+        self._found.track.add(run, number, start, self._found.track.describe(entries[run.description - 1]))
 
 
 def _rescale(run: Run, factor: Fraction) -> None:

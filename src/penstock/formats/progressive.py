@@ -45,6 +45,8 @@ class OutputTrack:
         self._first: int | None = None
         self._shown_end = -(1 << 62)
         self._entries: list[bytes] = []
+        self._shown_size: tuple[int, int] | None = None
+        """Of the description that is used, where the source has those of other sizes as well."""
         self._sizes = array("I")
         self._durations = _Folded("I")
         self._shifts = _Folded("i")
@@ -64,6 +66,8 @@ class OutputTrack:
         """Number of a sample description, from 1; the same one is kept once."""
         if entry.box not in self._entries:
             self._entries.append(entry.box)
+            if not self._shown_size and entry.width_px and len(self.like.entries) > 1:
+                self._shown_size = (entry.width_px << 16, entry.height_px << 16)
         return self._entries.index(entry.box) + 1
 
     def add(self, run: Run, file: int, start: int | None, description: int) -> None:
@@ -153,7 +157,8 @@ class OutputTrack:
         times = _times(duration, track_id, 0)
         version = 1 if duration > _MAX_32 else 0
         layer = struct.pack(">8xhhHH", 0, 1 if sound else 0, 0x100 if sound else 0, 0)
-        return full_box("tkhd", version, 3, times, layer, self.like.matrix, struct.pack(">2I", *self.like.shown_size))
+        size = self._shown_size or self.like.shown_size
+        return full_box("tkhd", version, 3, times, layer, self.like.matrix, struct.pack(">2I", *size))
 
     def _mdia(self, positions: array[int]) -> bytes:
         packed = 0

@@ -177,6 +177,81 @@ def test_periods_may_come_in_any_order_and_again(segmented, tmp_path):
     assert smil.check(made.smil) == []
 
 
+GPAC = """<?xml version="1.0"?>
+<!-- MPD file Generated with GPAC version 2.2 -->
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" minBufferTime="PT1.500S" type="static"
+ mediaPresentationDuration="PT0H0M6.000S" profiles="urn:mpeg:dash:profile:full:2011">
+ <ProgramInformation moreInformationURL="http://gpac.io"><Title>main.mpd</Title></ProgramInformation>
+ <Period duration="PT0H0M6.000S">
+  <AdaptationSet segmentAlignment="true" maxWidth="320" maxHeight="180" maxFrameRate="25" par="16:9" lang="und">
+   <SegmentList><Initialization sourceURL="hi_init.mp4"/></SegmentList>
+   <Representation id="1" mimeType="video/mp4" codecs="avc1.42C00C" bandwidth="640000">
+    <SegmentList timescale="12800" duration="25600"><SegmentURL media="hi_0.m4s"/><SegmentURL media="hi_25600.m4s"/>
+     <SegmentURL media="hi_51200.m4s"/></SegmentList>
+   </Representation>
+  </AdaptationSet>
+  <AdaptationSet segmentAlignment="true" lang="en">
+   <Representation id="2" mimeType="audio/mp4" codecs="mp4a.40.2" audioSamplingRate="44100" bandwidth="70000">
+    <AudioChannelConfiguration schemeIdUri="urn:mpeg:dash:23003:3:audio_channel_configuration:2011" value="1"/>
+    <BaseURL>en.mp4</BaseURL>
+    <SegmentBase indexRangeExact="true" indexRange="{0}-{1}"><Initialization range="0-{2}"/></SegmentBase>
+   </Representation>
+  </AdaptationSet>
+ </Period>
+</MPD>"""
+
+
+def test_the_mpd_of_gpac(films, segmented, tmp_path):
+    folder = shutil.copytree(segmented.parent, tmp_path / "src")
+    single = by_packager(films, tmp_path / "single", segments=False)
+    shutil.copy(single.with_name("en.mp4"), folder / "en.mp4")
+    found = re.search(r'en.mp4.*?indexRange="(\d+)-(\d+)".*?range="0-(\d+)"', single.read_text(), re.DOTALL)
+    (folder / "main.mpd").write_text(GPAC.format(*found.groups()))
+    made = make(folder / "main.mpd", tmp_path / "out")
+    path = tmp_path / "out" / made.files[0]
+    assert (made.files, frames(path)) == (("film_180p_640k.mp4",), frames(films / "hi.mp4"))
+    assert packets(path, "a:0") == packets(films / "hi.mp4", "a:0")
+
+
+AWS = """<?xml version="1.0" encoding="UTF-8"?>
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" xmlns:cenc="urn:mpeg:cenc:2013" id="201" minBufferTime="PT30S"
+ profiles="urn:mpeg:dash:profile:isoff-main:2011" mediaPresentationDuration="PT6S" type="static">
+ <Period start="PT0S" duration="PT6S" id="1">
+  <AdaptationSet mimeType="video/mp4" segmentAlignment="true" startWithSAP="1" subsegmentStartsWithSAP="1"
+   bitstreamSwitching="true" contentType="video">
+   <Accessibility schemeIdUri="urn:scte:dash:cc:cea-608:2015" value="CC1=eng"/>
+   <Representation id="1" width="160" height="90" frameRate="25/1" bandwidth="90000" codecs="avc1.64000B">
+    <SegmentTemplate timescale="12800" media="lo_$Time$.m4s" initialization="lo_init.mp4" startNumber="1"
+     presentationTimeOffset="0"><SegmentTimeline><S t="0" d="25600" r="2"/></SegmentTimeline></SegmentTemplate>
+   </Representation>
+  </AdaptationSet>
+  <AdaptationSet mimeType="audio/mp4" segmentAlignment="0" lang="eng"><Label>English, stereo</Label>
+   <Role schemeIdUri="urn:mpeg:dash:role:2011" value="main"/>
+   <Representation id="2" bandwidth="70000" audioSamplingRate="44100" codecs="mp4a.40.2">
+    <SegmentTemplate timescale="44100" media="en_$Number%05d$.m4s" initialization="en_init.mp4" duration="88200"/>
+   </Representation>
+  </AdaptationSet>
+  <AdaptationSet mimeType="application/ttml+xml" lang="fra" contentType="text"><Representation id="3" bandwidth="500">
+   <BaseURL>fra.ttml</BaseURL></Representation></AdaptationSet>
+ </Period>
+</MPD>"""
+TTML = """<tt xmlns="http://www.w3.org/ns/ttml" xml:lang="fr"><body>
+<div><p begin="00:00:00.500" end="00:00:01.500">Bonjour
+</p></div></body></tt>"""
+
+
+def test_an_mpd_as_mediaconvert_writes_it(segmented, tmp_path):
+    folder = shutil.copytree(segmented.parent, tmp_path / "src")
+    for number, path in enumerate(sorted(folder.glob("en_*.m4s"), key=lambda p: int(p.stem[3:])), start=1):
+        path.rename(folder / f"en_{number:05}.m4s")
+    (folder / "fra.ttml").write_text(TTML)
+    (folder / "main.mpd").write_text(AWS)
+    found = read(make(folder / "main.mpd", tmp_path / "out"))
+    assert found.videos == (smil_format.Video("film_90p_90k.mp4", (Audio("eng", "English stereo"),)),)
+    assert found.texts == (smil_format.Text("film_fra.srt", "fra"),)
+    assert (tmp_path / "out" / "film_fra.srt").read_text() == "1\n00:00:00,500 --> 00:00:01,500\nBonjour\n"
+
+
 def test_encrypted_media_are_refused_though_the_manifest_is_silent(films, tmp_path):
     keys = ("--enable_raw_key_encryption", "--keys", f"label=:key_id={'1' * 32}:key={'2' * 32}", "--clear_lead", "0")
     keys += ("--protection_scheme", "cbcs", "--hls_key_uri", "skd://x", "--protection_systems", "FairPlay,CommonSystem")
