@@ -143,6 +143,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="penstock-fuzz-") as corpus:
         seeds(Path(corpus))
         limits = ["-max_len=65536", "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={findings}/"]
+        limits.append(f"-dict={REPOSITORY / 'fuzz' / 'words.dict'}")
         given = sys.argv[1:]
         replay = any(not argument.startswith("-") for argument in given)
         timed = [] if replay or any(a.startswith("-max_total_time") for a in given) else ["-max_total_time=60"]
