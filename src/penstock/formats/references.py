@@ -6,12 +6,16 @@ Locations are URLs with percent-encoded paths, of the schemes file, s3, http and
 from __future__ import annotations
 
 import posixpath
+import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from penstock.errors import ManifestError
 
 SCHEMES = ("file", "s3", "http", "https")
 MAX_REFERENCE_CHARS = 8192
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200}/){0,8}[A-Za-z0-9_-][A-Za-z0-9_.-]{0,200}")
+"""Names that need no resolving: no query, no percent sign, no scheme, no segment that begins with a dot."""
 _SAFE = "/:@!$&'()*+,;=~-._"
 
 
@@ -38,6 +42,8 @@ def resolve(base: str, reference: str, *, within: str) -> str:
     Raises ManifestError for another scheme or server, for a path out of `within`, however it is spelled, and for what
     is no address.
     """
+    if _PLAIN.fullmatch(reference) and (folder := _folder_in(base, within)):
+        return folder + reference  # as nearly all of ten thousand segments are
     shown = repr(reference[:80])
     if len(reference) > MAX_REFERENCE_CHARS or not reference.isprintable() or "\\" in reference:
         raise ManifestError(f"{shown} is not an address")
@@ -60,6 +66,18 @@ def resolve(base: str, reference: str, *, within: str) -> str:
         raise ManifestError(f"{shown} leads out of {within}; only files in there are read")
     # Queries are for web servers; a file and an object have none.
     return f"{scheme}://{netloc}{path}" + (f"?{query}" if query and scheme in ("http", "https") else "")
+
+
+@lru_cache(maxsize=256)
+def _folder_in(base: str, within: str) -> str | None:
+    """The folder of `base` where it surely lies in `within`."""
+    folder = folder_of(base)
+    return folder if folder.startswith(within) and folder == folder_of(_joined_dots(folder)) else None
+
+
+def _joined_dots(folder: str) -> str:
+    parts = urlsplit(folder)
+    return f"{parts.scheme}://{parts.netloc}{_normal(parts.path, repr(folder[:80]))}"
 
 
 def _normal(path: str, shown: str) -> str:
