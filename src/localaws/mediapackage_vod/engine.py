@@ -19,6 +19,7 @@ from localaws.config import Config
 from localaws.mediaconvert.failures import ENCRYPTION, HTTP_CONNECT, HTTP_SERVER, INTERNAL, JobCanceled, JobError
 from localaws.mediaconvert.keys import KeyProvider
 from localaws.mediaconvert.transfer import Store as Objects
+from localaws.mediaconvert.transfer import disk_error
 from localaws.mediapackage_vod import configurations, ingest, notices, packaging, store, tracks
 from localaws.mediapackage_vod.ingest import Rejected
 from localaws.mediapackage_vod.store import Record, Store
@@ -118,7 +119,10 @@ class Engine:
             code = exc.code if isinstance(exc, JobError) else 0
             self._fail(asset, configuration, str(exc), keys=code in (ENCRYPTION, HTTP_CONNECT, HTTP_SERVER))
             return
-        if self._store.move(asset_uid, configuration_uid, store.PLAYABLE):
+        if not self._store.move(asset_uid, configuration_uid, store.PLAYABLE):
+            # Removed while it was made: nobody will ask for it.
+            shutil.rmtree(self.packages / asset_uid / configuration_uid, ignore_errors=True)
+        else:
             self._publish(notices.playable(self._config, asset, configuration, self.urls(asset, configuration)))
 
     def finish(self, asset_uid: str) -> None:
@@ -185,6 +189,8 @@ class Engine:
             # A process that was ended because we are ending says nothing about the asset.
             self._stop_if_asked()
             raise
+        except OSError as exc:
+            raise disk_error(exc) from exc
 
     def _stop_if_asked(self) -> None:
         if self._stopping.is_set():

@@ -204,3 +204,15 @@ def test_killed_while_packaging_it_goes_on_and_tells_once(stack: PackagingStack,
     wait_for(lambda: any(n["detail"]["event"] == "IngestComplete" for n in stack.notices("killed-1")), 10)
     told = [notice["detail"]["event"] for notice in stack.notices("killed-1")]
     assert sorted(told) == ["IngestComplete", "IngestStart", "VodAssetPlayable", "VodAssetPlayable"]
+
+
+def test_what_is_removed_while_it_is_packaged_leaves_nothing(stack: PackagingStack, films: Films) -> None:
+    stack.group("removed", DASH, DASH)
+    stack.asset("removed-1", "removed", films.smil)
+    wait_for(stack.encoders, 30)
+    stack.mediapackage.delete_asset(Id="removed-1")
+    stack.asset("removed-2", "removed", films.smil)
+    assert [one["Status"] for one in stack.packaged("removed-2").values()] == ["PLAYABLE", "PLAYABLE"]
+    folder = stack.config.state_dir / "mediapackage-vod"
+    wait_for(lambda: not list((folder / "work").iterdir()), 10)
+    assert len(list((folder / "packages").iterdir())) == 1
