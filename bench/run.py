@@ -15,7 +15,7 @@ from pathlib import Path
 
 from measuring import Row
 
-BENCHMARKS = ("startup", "job", "memory", "edge", "licenses", "smil")
+BENCHMARKS = ("startup", "job", "memory", "edge", "licenses", "smil", "mediapackage")
 README = Path(__file__).with_name("README.md")
 
 
