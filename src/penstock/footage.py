@@ -102,7 +102,7 @@ def read(location: str, within: str, places: Places) -> list[Footage]:
 
     Raises ManifestError for what cannot be read, SourceRejected for what is encrypted, NotFound for what is missing.
     """
-    content = places.text(location, mpd.MAX_MPD_BYTES)
+    content = places.document(location, mpd.MAX_MPD_BYTES)
     if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#EXTM3U"):
         presentation = _of_playlist(content, location, within, places)
     else:

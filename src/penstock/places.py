@@ -129,6 +129,20 @@ class Places:
             raise UpstreamError(f"{shown(url)}: the server does not tell its length")
         return int(length)
 
+    def document(self, url: str, limit_bytes: int) -> bytes:
+        """Read what the caller named, which may lie anywhere and be a link. Raises as `text` does."""
+        if not url.startswith("file:"):
+            return self.text(url, limit_bytes)
+        path = Path(references.path_of(url))
+        if not path.exists():
+            raise NotFound(f"{path} is missing")
+        with opened(path) as window:
+            if not stat.S_ISREG(os.fstat(window.descriptor).st_mode):
+                raise InvalidRequest(f"{path} is not a regular file")
+            if window.size_bytes > limit_bytes:
+                raise ManifestError(f"{path} has more than {limit_bytes} bytes")
+            return window.read(0, limit_bytes)
+
     def text(self, url: str, limit_bytes: int) -> bytes:
         """Read a small file whole. Raises NotFound, UpstreamError, ManifestError when it has more than the limit."""
         collected = bytearray()

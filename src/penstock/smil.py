@@ -362,7 +362,7 @@ def check(address: str, *, s3: Any = None) -> list[ingest.Finding]:
         places = Places(Path(spool), within=within, s3=s3)
         try:
             try:
-                document = places.text(location, smil_format.MAX_SMIL_BYTES)
+                document = places.document(location, smil_format.MAX_SMIL_BYTES)
             except ManifestError as exc:
                 return [ingest.Finding("", exc.message, "a SMIL manifest as MediaPackage documents it")]
             return ingest.check(document, partial(_open, places, location, within))

@@ -20,6 +20,8 @@ WITHIN = "https://cdn.example/films/one/"
         ("//cdn.example/films/one/x", "https://cdn.example/films/one/x"),
         ("a%20b.m4s", "https://cdn.example/films/one/a%20b.m4s"),
         ("", HERE),
+        (".", WITHIN),
+        ("../one/", WITHIN),
     ],
 )
 def test_references_are_resolved_as_the_rfc_says(reference, found):
@@ -49,7 +51,6 @@ def test_references_are_resolved_as_the_rfc_says(reference, found):
         "http://[x",
         "x" * 9000,
         "..",
-        ".",
     ],
 )
 def test_what_leads_out_of_the_folder_is_refused(reference):

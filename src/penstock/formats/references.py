@@ -97,5 +97,4 @@ def _normal(path: str, shown: str) -> str:
 def _lies_in(url: str, within: str) -> bool:
     mine, folder = urlsplit(url), urlsplit(within)
     same_server = (mine.scheme, mine.netloc.lower()) == (folder.scheme, folder.netloc.lower())
-    path, start = unquote(mine.path), unquote(folder.path)
-    return same_server and path.startswith(start) and path != start
+    return same_server and unquote(mine.path).startswith(unquote(folder.path))

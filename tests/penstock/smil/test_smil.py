@@ -322,6 +322,16 @@ def test_transport_streams_are_refused_with_what_to_do_instead(films, tmp_path):
         make(tmp_path / "main.m3u8", tmp_path / "out")
 
 
+def test_a_manifest_may_be_named_by_a_link_and_is_a_file(films, tmp_path):
+    shutil.copy(films / "hi.mp4", tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "main.mpd").write_text(plain("hi.mp4"))
+    (tmp_path / "link.mpd").symlink_to(tmp_path / "elsewhere" / "main.mpd")
+    assert make(tmp_path / "link.mpd", tmp_path).files == ("hi.mp4",)
+    with pytest.raises(InvalidRequest, match="not a regular file"):
+        make(tmp_path / "elsewhere", tmp_path)
+
+
 def test_sound_alone_is_refused(films, tmp_path):
     ffmpeg("-i", films / "hi.mp4", "-map", "0:a:0", "-c", "copy", tmp_path / "en.mp4")
     (tmp_path / "main.mpd").write_text(plain("en.mp4"))
@@ -361,6 +371,7 @@ def test_a_base_lets_manifests_reach_further(films, tmp_path):
     (tmp_path / "manifests" / "main.mpd").write_text(text)
     with pytest.raises(ManifestError, match="leads out of"):
         make(tmp_path / "manifests" / "main.mpd", tmp_path / "smil")
-    made = make(tmp_path / "manifests" / "main.mpd", tmp_path / "smil", base=str(tmp_path))
+    for wider in (tmp_path, tmp_path / "media"):
+        made = make(tmp_path / "manifests" / "main.mpd", tmp_path / "smil", base=str(wider))
     assert len(made.files) == 3
     assert ladder_media.frames(tmp_path / "smil" / made.files[0]) == ladder_media.frames(films / "hi.mp4")
