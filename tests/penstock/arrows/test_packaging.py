@@ -14,9 +14,9 @@ from arrows_that_die import Died, dying
 from aws_stand import MEDIA, Stand
 from localaws.wire import ServiceError
 from penstock import handlers, ladder, ledger, mediapackage, publish
-from penstock.errors import UpstreamError
+from penstock.errors import InvalidRequest, UpstreamError
 from penstock.formats.events import JobStateChange
-from penstock.settings import Clients, Settings
+from penstock.settings import Clients, Settings, load
 
 ASSET = "0f8fad5b-d9cb-469f-a165-70867728950e"
 FOLDER = f"assets/{ASSET}/default"
@@ -175,3 +175,9 @@ def test_assets_and_channels_of_others_are_left_alone(stand: Stand, settings: Se
     for envelope in (others, channel):
         handlers.HANDLERS["publish"](envelope, stand.clients, settings)
     assert stand.events.put == []
+
+
+def test_delivery_is_one_of_two() -> None:
+    assert load({"PENSTOCK_DELIVERY": "mediapackage"}).delivery == "mediapackage"
+    with pytest.raises(InvalidRequest, match="PENSTOCK_DELIVERY"):
+        load({"PENSTOCK_DELIVERY": "pigeon"})
