@@ -237,7 +237,7 @@ def _addresses(config: Config) -> dict[str, str]:
     """What each part is and where, for the one who started it."""
     told = {
         "s3": f"{config.s3_url}  S3 (SeaweedFS)",
-        "aws": f"{config.aws_url}  MediaConvert, EventBridge",
+        "aws": f"{config.aws_url}  MediaConvert, MediaPackage VOD, EventBridge",
     }
     if config.edge:
         told["edge"] = f"{config.edge.url}  the one public door: Studio, API, protected media"
