@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from penstock import audit as audits
 from penstock import settings as settings_module
 from penstock.client import Client
 from penstock.errors import Conflict, FormatError, InvalidRequest, NotFound, PenstockError
@@ -282,6 +283,42 @@ def end_session(
         else:
             ended = server.end_playback_sessions(str(viewer))
             print(json.dumps({"viewer": viewer, "ended": ended}) if as_json else f"{ended} ended")
+
+
+@app.command()
+def audit(asset_id: AssetId, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
+    """Try to get everything an asset has, with no right, wrong rights and a viewer's right; exit 1 if a try succeeds.
+
+    Every object (source, segments, manifests, pictures, captions, markers), folders, the buckets themselves, licenses
+    and keys; without any right, with one that has expired, another asset's, an ended session's. Opens sessions of its
+    own, of the viewer "penstock-audit", and ends them.
+
+    \b
+      penstock audit ASSET
+      penstock audit ASSET --json | jq .leaks
+    """
+    with client(data_dir) as server:
+        report = audits.audit(server, asset_id)
+    if as_json:
+        print(json.dumps(report.as_json()))
+    else:
+        _show_audit(report)
+    if report.leaks:
+        raise _Failed(f"{len(report.leaks)} tries got what they should not")
+
+
+def _show_audit(report: audits.Report) -> None:
+    table = Table("with", "tried", "times", "refused", "came out", box=None, pad_edge=False)
+    for row in report.rows():
+        table.add_row(row.right, row.kind, str(row.tried), str(row.refused), str(row.came_out or "-"))
+    console = Console()
+    if not console.is_terminal:
+        console.width = 400
+    console.print(table)
+    for line in report.notes:
+        print(f"note: {line}")
+    for leak in report.leaks[:20]:
+        print(f"CAME OUT: {printable(leak.address)} ({leak.right}, {leak.got})")
 
 
 @app.command()

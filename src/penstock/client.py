@@ -85,6 +85,10 @@ class Client:
     def asset(self, asset_id: str) -> JsonObject:
         return self._json("GET", _asset(asset_id))
 
+    def objects(self, asset_id: str) -> JsonObject:
+        """Everything that is stored of an asset, by name."""
+        return self._json("GET", f"{_asset(asset_id)}/objects")
+
     def delete_asset(self, asset_id: str) -> None:
         self.request("DELETE", _asset(asset_id))
 
@@ -130,8 +134,11 @@ class Client:
 
     # Playback sessions
 
-    def create_playback_session(self, asset_id: str, viewer: str, ttl_s: int | None = None) -> JsonObject:
-        body = {"viewer": viewer} if ttl_s is None else {"viewer": viewer, "ttl_s": ttl_s}
+    def create_playback_session(
+        self, asset_id: str, viewer: str, ttl_s: int | None = None, max_s: int | None = None
+    ) -> JsonObject:
+        body = {"viewer": viewer, "ttl_s": ttl_s, "max_s": max_s}
+        body = {name: value for name, value in body.items() if value is not None}
         return self._json("POST", f"{_asset(asset_id)}/playback-sessions", body=body)
 
     def playback_session(self, session_id: str) -> JsonObject:

@@ -11,6 +11,7 @@ from penstock.settings import Clients, Settings
 from penstock.upstream import translated
 
 BATCH = 1000
+FOLDERS = ("published", "assets", "ingest")
 
 
 def purge(entry: Entry, clients: Clients, settings: Settings) -> None:
@@ -30,8 +31,16 @@ def purge(entry: Entry, clients: Clients, settings: Settings) -> None:
     # when those are gone may the marker that says "this was begun" go too.
     sources = [entry.object_key] if entry.object_key else []
     _remove(clients, settings.source_bucket, [*sources, *_below(clients, settings.source_bucket, "inputs", entry)])
-    for folder in ("published", "assets", "ingest"):
+    for folder in FOLDERS:
         _remove(clients, settings.media_bucket, _below(clients, settings.media_bucket, folder, entry))
+
+
+def objects(entry: Entry, clients: Clients, settings: Settings) -> list[tuple[str, str]]:
+    """Bucket and key of everything stored of an asset: what `purge` removes."""
+    sources = dict.fromkeys([entry.object_key] if entry.object_key else [])
+    sources |= dict.fromkeys(_below(clients, settings.source_bucket, "inputs", entry))
+    media = [key for folder in FOLDERS for key in _below(clients, settings.media_bucket, folder, entry)]
+    return [(settings.source_bucket, key) for key in sources] + [(settings.media_bucket, key) for key in media]
 
 
 def _cancel(job_id: str, clients: Clients) -> None:

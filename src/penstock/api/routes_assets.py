@@ -67,6 +67,18 @@ def delete_asset(context: Ctx, asset_id: AssetId) -> Response:
     return Response(status_code=204)
 
 
+@router.get("/{asset_id}/objects", summary="List everything that is stored of an asset")
+def list_objects(context: Ctx, asset_id: AssetId) -> schemas.ObjectsOut:
+    """Names alone, for audits: which of them anybody can get is what `penstock audit` tries."""
+    entry = _entry(context, asset_id)
+    found = removal.objects(entry, context.clients, context.settings)
+    return schemas.ObjectsOut(
+        s3_url=context.clients.s3.meta.endpoint_url,
+        objects=[schemas.ObjectOut(bucket=bucket, object_key=key) for bucket, key in found],
+        key_ids=sorted({key_id for job in entry.jobs for key_id in job.key_ids}),
+    )
+
+
 @router.get("/{asset_id}/poster", status_code=302, response_class=RedirectResponse, summary="A picture of the asset")
 def get_poster(context: Ctx, asset_id: AssetId) -> RedirectResponse:
     """Leads to a signed address at the edge, good for five minutes."""

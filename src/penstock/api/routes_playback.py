@@ -184,5 +184,6 @@ async def _body(request: Request) -> bytes:
 def clearkey_license(context: Ctx, session: Viewer, body: Annotated[bytes, Depends(_body)]) -> Response:
     """Takes a W3C ClearKey license request; every key asked for must be one of the session's asset."""
     entry = context.catalogue.entry(session.asset_id)
+    license_ = licenses.answer(body, entry, context.keys)
     context.sessions.watch(session)
-    return Response(licenses.answer(body, entry, context.keys), media_type="application/json")
+    return Response(license_, media_type="application/json")

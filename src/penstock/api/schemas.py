@@ -88,6 +88,17 @@ class AssetOut(Out):
         return cls.model_validate({**vars(entry.asset), "jobs": shown, "has_poster": poster})
 
 
+class ObjectOut(Out):
+    bucket: str = Field(examples=["penstock-media"])
+    object_key: str = Field(examples=[f"assets/{ASSET_ID}/default/stream/main.viewer.mpd"])
+
+
+class ObjectsOut(Out):
+    s3_url: str = Field(description="Where the buckets are")
+    objects: list[ObjectOut]
+    key_ids: list[str] = Field(description="Of the content keys; the keys themselves are told by licenses alone")
+
+
 class PostUpload(Out):
     method: Literal["post"] = "post"
     url: str = Field(description="POST a multipart form here: `fields`, then the file as the last field, named `file`")

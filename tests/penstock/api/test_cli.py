@@ -215,7 +215,7 @@ def test_every_command_has_help_that_teaches() -> None:
     def help_of(*command: str) -> str:
         return CliRunner().invoke(app, [*command, "--help"]).stdout
 
-    commands = ["up", "local", "env", "upload", "assets", "asset", "play", "delete", "version", "session"]
+    commands = ["up", "local", "env", "upload", "assets", "asset", "play", "audit", "delete", "version", "session"]
     for command in commands:
         assert command in help_of()
         assert len(help_of(command).splitlines()) > 4
