@@ -17,6 +17,8 @@ MAX_BODY_BYTES = 2**20
 log = logging.getLogger("penstock.api")
 access = logging.getLogger("penstock.api.access")
 
+# What a log would be full of, and nobody would look for.
+_ASKED_EACH_SECOND = {"/healthz", "/internal/revocations"}
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # a watch address names a playback session
@@ -43,8 +45,9 @@ class Frame:
                 last_word = response(request_id, 500, "internal_error", "something failed here; the log says what")
                 await last_word(scope, receive, reply)
         took_ms = (time.monotonic() - began) * 1000
-        access.info(
-            "%s %s %s %s %.1f ms", request_id, scope["method"], _printable(scope["path"]), reply.status, took_ms
+        level = logging.DEBUG if scope["path"] in _ASKED_EACH_SECOND and reply.status == 200 else logging.INFO
+        access.log(
+            level, "%s %s %s %s %.1f ms", request_id, scope["method"], _printable(scope["path"]), reply.status, took_ms
         )
 
 
