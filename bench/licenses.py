@@ -1,4 +1,6 @@
-"""ClearKey license requests per second through the edge, against a route of the same API that does nothing."""
+"""ClearKey licenses, and playback sessions opened, per second through the edge, against a route of the same API that
+does nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import base64
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -24,8 +27,13 @@ def measure() -> list[Row]:
         session = stack.client.create_playback_session(done["asset_id"], viewer="bench")
         request = _license_request(session)
         nothing = httpx.Request("GET", f"{stack.env['PENSTOCK_URL']}/healthz")
-        licenses, health, ratio = alternate(lambda: _per_second(request), lambda: _per_second(nothing), 3)
-    return [Row("licenses per second", f"{licenses:.0f}/s", f"`/healthz` {health:.0f}/s", ratio, "")]
+        address = f"{stack.env['PENSTOCK_URL']}/v1/assets/{done['asset_id']}/playback-sessions"
+        opening = httpx.Request("POST", address, json={"viewer": "bench"}, headers=stack.bearer)
+        rows = []
+        for what, asked, status in (("licenses", request, 200), ("sessions opened", opening, 201)):
+            ours, health, ratio = alternate(partial(_per_second, asked, status), partial(_per_second, nothing), 3)
+            rows.append(Row(f"{what} per second", f"{ours:.0f}/s", f"`/healthz` {health:.0f}/s", ratio, ""))
+    return rows
 
 
 def _license_request(session: dict[str, Any]) -> httpx.Request:
@@ -39,7 +47,7 @@ def _license_request(session: dict[str, Any]) -> httpx.Request:
     return httpx.Request("POST", session["license_url"], json={"kids": kids, "type": "temporary"}, headers=headers)
 
 
-def _per_second(request: httpx.Request) -> float:
+def _per_second(request: httpx.Request, status: int = 200) -> float:
     with (
         httpx.Client(limits=httpx.Limits(max_connections=CONNECTIONS)) as client,
         ThreadPoolExecutor(CONNECTIONS) as pool,
@@ -47,6 +55,6 @@ def _per_second(request: httpx.Request) -> float:
         began = time.monotonic()
         statuses = list(pool.map(lambda _: client.send(request).status_code, range(REQUESTS)))
         took_s = time.monotonic() - began
-    if set(statuses) != {200}:
+    if set(statuses) != {status}:
         raise RuntimeError(f"{request.url.path} answered {set(statuses)}")
     return REQUESTS / took_s

@@ -13,7 +13,7 @@ from typing import Any
 
 from measuring import FILM, Row, alternate, running_stack
 
-from localaws.mediaconvert import jail
+from localaws.media import jail
 from penstock.formats import smil
 
 ROUNDS = 5

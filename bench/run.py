@@ -15,7 +15,18 @@ from pathlib import Path
 
 from measuring import Row
 
-BENCHMARKS = ("startup", "job", "memory", "edge", "licenses", "smil", "mediapackage")
+BENCHMARKS = (
+    "startup",
+    "job",
+    "queued",
+    "memory",
+    "edge",
+    "admission",
+    "licenses",
+    "smil",
+    "mediapackage",
+    "cold_start",
+)
 README = Path(__file__).with_name("README.md")
 
 

@@ -2,7 +2,7 @@
 
 Starts the stack, uploads the sample film through the API, waits for it to be published and prints a watch link; then
 serves until Ctrl-C. With --exit it plays the film in a headless Chromium, tries the same without the viewer's cookies,
-prints a summary and ends with 0 when all held.
+prints a summary and ends with 0 when all held. With --pictures it takes the pictures of README and ends.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
-import httpx
+import pictures
 from playback import Judgement, judge
 from rich.console import Console
 from rich.table import Table
@@ -58,6 +59,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exit", action="store_true", help="check the playback headless, print a summary and end")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="take the pictures of README and end")
     parser.add_argument("--film", type=Path, default=FILM, help="another film than Big Buck Bunny")
     parser.add_argument("--data-dir", type=Path, default=Path("penstock-data"), help="default: ./penstock-data")
     parser.add_argument("--port", default="8080", help="the edge; 0 takes a free port")
@@ -66,30 +68,40 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def start_stack(arguments: argparse.Namespace) -> subprocess.Popen[bytes]:
+def start_stack(arguments: argparse.Namespace) -> subprocess.Popen[str]:
     """Start `penstock up` in a process group of its own, so that Ctrl-C reaches it through us, once."""
     command = [PENSTOCK, "up", "--data-dir", arguments.data_dir, "--port", arguments.port]
     command += ["--aws-port", arguments.aws_port, "--s3-port", arguments.s3_port]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
-def wait_until_ready(data_dir: Path, up: subprocess.Popen[bytes]) -> None:
-    """Return when the API answers through the edge. Raises SystemExit when the stack ended or took too long."""
+def wait_until_ready(data_dir: Path, up: subprocess.Popen[str]) -> None:
+    """Return when the stack has said that it is ready, so that none of its words come between progress bars.
+
+    Raises SystemExit when it ended or took too long.
+    """
+    ready = threading.Event()
+    threading.Thread(target=relay, args=(up, ready), daemon=True).start()
     deadline = time.monotonic() + START_WITHIN_S
-    while time.monotonic() < deadline:
+    while not ready.wait(0.1):
         if up.poll() is not None:
             raise SystemExit(up.returncode)  # it has said why
-        try:
-            url, _ = stack.connection(data_dir)
-            if httpx.get(f"{url}/healthz", timeout=2).is_success:
-                return
-        except (PenstockError, httpx.HTTPError, OSError):
-            pass
-        time.sleep(0.1)
-    raise SystemExit(f"the stack was not ready within {START_WITHIN_S} s; its logs are in {data_dir / 'logs'}")
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the stack was not ready within {START_WITHIN_S} s; its logs are in {data_dir / 'logs'}")
 
 
-def stop(up: subprocess.Popen[bytes]) -> None:
+def relay(up: subprocess.Popen[str], ready: threading.Event) -> None:
+    """Print what the stack prints, as long as it runs; where Studio is comes last of what it says at its start."""
+    for line in up.stdout or ():
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        if line.startswith("Studio:"):
+            ready.set()
+
+
+def stop(up: subprocess.Popen[str]) -> None:
     if up.poll() is None:
         up.send_signal(signal.SIGINT)
     try:
@@ -98,7 +110,7 @@ def stop(up: subprocess.Popen[bytes]) -> None:
         os.killpg(up.pid, signal.SIGKILL)
 
 
-def run(arguments: argparse.Namespace, up: subprocess.Popen[bytes], ready_s: float) -> int:
+def run(arguments: argparse.Namespace, up: subprocess.Popen[str], ready_s: float) -> int:
     client = Client(*stack.connection(arguments.data_dir))
     began = time.monotonic()
     asset = upload_with_progress(client, arguments.film, title="Big Buck Bunny", wait=True)
@@ -111,9 +123,20 @@ def run(arguments: argparse.Namespace, up: subprocess.Popen[bytes], ready_s: flo
         judgement = judge(session)
         summarise(asset, judgement, ready_s, converted_s)
         return 0 if judgement.holds else 1
+    if arguments.pictures:
+        take_pictures(client, arguments, asset["id"])
+        return 0
     console.print(f"\nWatch: [bold link={session['watch_url']}]{session['watch_url']}[/]", soft_wrap=True)
     console.print("Studio's address is above. Serving until Ctrl-C.")
     return up.wait()
+
+
+def take_pictures(client: Client, arguments: argparse.Namespace, asset_id: str) -> None:
+    session = client.create_playback_session(asset_id, viewer="viewer 4711", overlay=True)
+    client.upload(arguments.film, title="Big Buck Bunny, a second time")  # seen while it converts
+    url, key = stack.connection(arguments.data_dir)
+    for path in pictures.take(f"{url}/#key={key}", session["watch_url"], arguments.pictures):
+        console.print(str(path))
 
 
 def summarise(asset: dict[str, object], judgement: Judgement, ready_s: float, converted_s: float) -> None:

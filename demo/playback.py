@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,29 +52,38 @@ def judge(session: dict[str, Any]) -> Judgement:
     return Judgement((_plays(session["watch_url"]), *_refuses(session)))
 
 
-def _plays(watch_url: str) -> Row:
-    what = "plays encrypted in Chromium"
+@contextmanager
+def opened(width: int = 1280, height: int = 720) -> Iterator[Page]:
+    """A page of a headless Chromium, of so many px."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page()
-        page.set_default_timeout(PLAYS_WITHIN_MS)
         try:
-            page.goto(watch_url)
-            page.wait_for_selector("video")  # through shadow roots too
-            played = _watch(page)
-        except NeverHappened:
-            return Row(what, False, f"no moving picture within {PLAYS_WITHIN_MS / 1000:.0f} s")
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(PLAYS_WITHIN_MS)
+            yield page
         finally:
             browser.close()
-    text = f"{played['frames']} frames decoded at {played['time_s']:.1f} s, {played['size']}"
-    return Row(what, played["encrypted"], text if played["encrypted"] else text + ", NOT encrypted")
 
 
-def _watch(page: Page) -> dict[str, Any]:
+def watch(page: Page, watch_url: str) -> dict[str, Any]:
+    """Play a watch link until frames move; what the video element says then. Raises NeverHappened."""
+    page.goto(watch_url)
+    page.wait_for_selector("video")  # through shadow roots too
     video = page.locator("video")
     video.evaluate("video => { video.muted = true; video.play().catch(() => {}); }")
     seen: dict[str, Any] = page.wait_for_function(FRAMES_ADVANCE, arg=video.element_handle()).json_value()
     return seen
+
+
+def _plays(watch_url: str) -> Row:
+    what = "plays encrypted in Chromium"
+    try:
+        with opened() as page:
+            played = watch(page, watch_url)
+    except NeverHappened:
+        return Row(what, False, f"no moving picture within {PLAYS_WITHIN_MS / 1000:.0f} s")
+    text = f"{played['frames']} frames decoded at {played['time_s']:.1f} s, {played['size']}"
+    return Row(what, played["encrypted"], text if played["encrypted"] else text + ", NOT encrypted")
 
 
 def _refuses(session: dict[str, Any]) -> list[Row]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +12,8 @@ from fastapi import FastAPI
 from localaws.config import Credentials
 from penstock.api.context import Context
 from penstock.client import Client
+from waiting import free_port as free_port
+from waiting import until as until
 
 API_KEY = "pk_of-the-tests"
 EVENT_TOKEN = "event-token-of-the-tests"
@@ -55,19 +54,6 @@ class Clock:
 
     def pass_s(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def until(happened: Callable[[], bool], within_s: float = 10) -> None:
-    """Wait for something another process or thread does and no event tells of."""
-    deadline = time.monotonic() + within_s
-    while not happened():
-        assert time.monotonic() < deadline, f"{happened} did not happen within {within_s} s"
-        time.sleep(0.05)
 
 
 @dataclass

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+import postgresql_server
 
 # Examples are timed by the wall clock, and a busy machine is no fault of the code.
 settings.register_profile("penstock", deadline=None)
@@ -37,6 +39,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(), f"{name} differs; look at it, then run with --update-golden"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """Address of a PostgreSQL server that lives as long as the tests."""
+    with postgresql_server.running() as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)

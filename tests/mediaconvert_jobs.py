@@ -6,8 +6,12 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from localaws.mediaconvert import naming, request
-from localaws.mediaconvert.plan import Plan, Source, SourceAudio, SourceVideo, plan
+from localaws.media import addresses
+from localaws.mediaconvert import naming
+from localaws.mediaconvert.planning.film import Source, SourceAudio, SourceVideo
+from localaws.mediaconvert.planning.plan import plan
+from localaws.mediaconvert.planning.planned import Plan
+from localaws.mediaconvert.settings import request
 
 Json = dict[str, Any]
 STARTED = datetime(2026, 11, 22, 12, 30, 5, tzinfo=UTC)
@@ -43,6 +47,15 @@ def audio(modifier: str, *, container: str = "CMFC", **members: Any) -> Json:
         "ContainerSettings": {"Container": container},
         "AudioDescriptions": [aac(**members)],
     }
+
+
+def tracks(count: int) -> tuple[list[Json], Json]:
+    """AudioDescriptions of the first tracks of a source, with its languages, and the AudioSelectors they name."""
+    numbers = range(1, count + 1)
+    described = [
+        {"AudioSourceName": f"Audio {number}", "LanguageCodeControl": "FOLLOW_INPUT", **aac()} for number in numbers
+    ]
+    return described, {f"Audio {number}": {"SelectorType": "TRACK", "Tracks": [number]} for number in numbers}
 
 
 def frames(modifier: str = "", *, height: int = 90, rate: tuple[int, int] = (1, 1), most: int = 2) -> Json:
@@ -128,8 +141,8 @@ def source(
 
 def planned(job_settings: Json, of: Source | None = None) -> Plan:
     asked = request.read(job_settings)
-    stem = naming.input_stem(naming.object_address(asked.input_uri)[1])
-    return plan(asked, of or source(), naming.Facts(STARTED, stem))
+    stem = naming.input_stem(addresses.file_name(asked.input_uri or ""))
+    return plan(asked, {uri: of or source() for uri in asked.media()}, naming.Facts(STARTED, stem))
 
 
 def hls(*outputs: Json, destination: str = "s3://media/h/hls", **members: Any) -> Json:
@@ -141,3 +154,14 @@ def hls_output(output: Json, *, m3u8: Json | None = None, **members: Any) -> Jso
     """An output in M3U8 with HlsSettings of its own."""
     container: Json = {"Container": "M3U8", **({"M3u8Settings": m3u8} if m3u8 else {})}
     return {**output, "ContainerSettings": container, "OutputSettings": {"HlsSettings": members}}
+
+
+def static_key(url: str, key: str = "00112233445566778899aabbccddeeff", **members: Any) -> Json:
+    """Encryption with a key that the job itself holds, of an HLS group unless `members` say another method."""
+    provider = {"StaticKeyValue": key, "Url": url, **members.pop("StaticKeyProvider", {})}
+    return {"Type": "STATIC_KEY", "EncryptionMethod": "AES128", "StaticKeyProvider": provider, **members}
+
+
+def smooth(*outputs: Json, destination: str = "s3://media/s/smooth", **members: Any) -> Json:
+    own = {"Destination": destination, "FragmentLength": 1, **members}
+    return _group("MS_SMOOTH", "MsSmoothGroupSettings", own, outputs)

@@ -28,13 +28,16 @@ ENDED = ("COMPLETE", "ERROR", "CANCELED")
 
 
 class Stack:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str | None = None) -> None:
+        """database_url: hands the jobs to engines that share it, and runs none."""
         aws, s3, spare, other = objectstore.free_ports(4)
         self.config = Config(
             folder,
             Credentials(ACCESS_KEY_ID, SECRET),
             ports=Ports(aws=aws, s3=s3, edge=spare, api=other),
             buckets=(Bucket("source"), Bucket("media")),
+            input_networks=("127.0.0.0/8",),
+            database_url=database_url,
         )
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "stack.json"
@@ -42,6 +45,7 @@ class Stack:
         self._log = (folder / "endpoint.log").open("ab")
         self._server: subprocess.Popen[bytes] | None = None
         self.endpoint: subprocess.Popen[bytes] | None = None
+        self.engines: list[subprocess.Popen[bytes]] = []
         keys = {"aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
         no_retries = ClientConfig(retries={"total_max_attempts": 1})
         self.mediaconvert: Any = boto3.client(
@@ -81,8 +85,18 @@ class Stack:
         self.endpoint.send_signal(signal.SIGTERM)
         return self.endpoint.wait(15)
 
+    def start_engine(self, name: str, *command: str, **variables: str) -> subprocess.Popen[bytes]:
+        """An engine of the shared database, with a folder of its own; `command` starts it."""
+        folder = self.config.data_dir / name
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
+        process = subprocess.Popen(
+            [*command, "--data-dir", str(folder)], stdout=self._log, stderr=self._log, env=environment
+        )
+        self.engines.append(process)
+        return process
+
     def stop(self) -> None:
-        for process in (self.endpoint, self._server):
+        for process in (*self.engines, self.endpoint, self._server):
             if process is not None and process.poll() is None:
                 process.kill()
                 process.wait()
@@ -122,11 +136,12 @@ class Stack:
     def log(self) -> str:
         return (self.config.data_dir / "endpoint.log").read_text(errors="replace")
 
-    def encoders(self) -> list[psutil.Process]:
-        """ffmpeg and packager processes below the endpoint."""
-        assert self.endpoint is not None
+    def encoders(self, of: subprocess.Popen[bytes] | None = None) -> list[psutil.Process]:
+        """ffmpeg and packager processes below the endpoint, or below an engine."""
+        parent = of or self.endpoint
+        assert parent is not None
         try:
-            children = psutil.Process(self.endpoint.pid).children(recursive=True)
+            children = psutil.Process(parent.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
         return [child for child in children if _runs_media(child)]
@@ -154,8 +169,8 @@ def wait_for(condition: Callable[[], Any], timeout_s: float) -> None:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Stack]:
-    stack = Stack(folder)
+def running(folder: Path, database_url: str | None = None) -> Iterator[Stack]:
+    stack = Stack(folder, database_url)
     try:
         stack.start()
         yield stack

@@ -7,7 +7,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from localaws.mediaconvert import jail
+from localaws.media import jail
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=1")
 AUDIO = ("-f", "lavfi", "-i", "sine=frequency=440:duration=1")

@@ -71,6 +71,12 @@ def port(value: Any, where: str) -> int:
     return value
 
 
+def positive(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InvalidRequest(f"{where} is not a number greater than 0: {value!r}")
+    return float(value)
+
+
 def list_of(read: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[Any, ...]]:
     def read_list(value: Any, where: str) -> tuple[Any, ...]:
         if not isinstance(value, list):

@@ -5,6 +5,7 @@ It never takes a default for a secret and never shows one: credentials are silen
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from localaws import checks
 from penstock.errors import InvalidRequest
 
 HOST = "127.0.0.1"
+MOST_ENGINES = 64
+DATABASE_URL = re.compile(r"postgresql(\+psycopg)?://")
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -80,6 +83,14 @@ class Behavior:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How fast media time is let out: `burst_s` to begin with, then `rate` times the clock."""
+
+    rate: float
+    burst_s: float
+
+
+@dataclass(frozen=True)
 class Edge:
     url: str
     origins: Mapping[str, Origin] = field(default_factory=dict)
@@ -92,6 +103,12 @@ class Edge:
     """Key id -> file with the key of path tokens, which open signed behaviors, too (CloudFront: a function does it)."""
     revocations: Target | None = None
     """Who tells which playback sessions were ended (CloudFront: a key value store); without it none ever is."""
+    signals: Target | None = None
+    """Who is told how sessions are used; without it nobody is."""
+    pace: Pace | None = None
+    """For sessions whose tokens name a viewer and an asset; without it nobody is paced."""
+    front: tuple[str, ...] = ()
+    """Networks of servers in front of the edge, whose CloudFront-Viewer-* headers are believed."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +135,20 @@ class Config:
     secrets: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     """ARN of a secret, as Secrets Manager has it -> its members, each in a file."""
     services: tuple[ServiceProcess, ...] = ()
+    database_url: str | None = field(default=None, repr=False)
+    """PostgreSQL database in which MediaConvert's jobs are shared with engines; without one the endpoint runs them."""
+    engines: int = 0
+    """Engines of the shared database that this stack itself runs."""
+    input_networks: tuple[str, ...] = ()
+    """Networks that are not public and jobs may read inputs from by http and https."""
+    s3_endpoint: str | None = None
+    """The S3 server of another machine's stack. Only an engine has one, from its environment."""
     welcome: tuple[str, ...] = ()
     """Lines for whoever started the stack, shown on the terminal alone once everything is ready."""
 
     @property
     def s3_url(self) -> str:
-        return f"http://{HOST}:{self.ports.s3}"
+        return self.s3_endpoint or f"http://{HOST}:{self.ports.s3}"
 
     @property
     def aws_url(self) -> str:
@@ -181,9 +206,14 @@ def parse(document: object) -> Config:
         edge=top.take("edge", _edge, None),
         secrets=top.take("secrets", checks.map_of(checks.map_of(checks.absolute_path)), {}),
         services=top.take("services", checks.list_of(_service), ()),
+        database_url=top.take("database_url", _database_url, None),
+        engines=top.take("engines", _engines, 0),
+        input_networks=top.take("input_networks", checks.list_of(_network), ()),
         welcome=top.take("welcome", checks.list_of(checks.any_text), ()),
     )
     top.end()
+    if config.engines and config.database_url is None:
+        raise InvalidRequest("engines are processes of their own only where there is a database_url")
     for kind, names in (
         ("buckets", [bucket.name for bucket in config.buckets]),
         ("rules", [rule.name for rule in config.rules]),
@@ -211,6 +241,8 @@ def dump(config: Config) -> dict[str, Any]:
             {"name": s.name, "argv": list(s.argv), "env": dict(s.env), **({"ready": s.ready} if s.ready else {})}
             for s in config.services
         ],
+        **({"database_url": config.database_url, "engines": config.engines} if config.database_url else {}),
+        "input_networks": list(config.input_networks),
         "welcome": list(config.welcome),
     }
 
@@ -228,6 +260,9 @@ def _dump_edge(edge: Edge) -> dict[str, Any]:
         "allowed_origins": list(edge.allowed_origins),
         "path_token_keys": {key_id: str(file) for key_id, file in edge.path_token_keys.items()},
         **({"revocations": _dump_target(edge.revocations)} if edge.revocations else {}),
+        **({"signals": _dump_target(edge.signals)} if edge.signals else {}),
+        **({"pace": dict(vars(edge.pace))} if edge.pace else {}),
+        "front": list(edge.front),
     }
 
 
@@ -242,6 +277,19 @@ def _account_id(value: Any, where: str) -> str:
     if not re.fullmatch(r"[0-9]{12}", checks.text(value, where)):
         raise InvalidRequest(f"{where} is not an account id of 12 digits: {value}")
     return str(value)
+
+
+def _database_url(value: Any, where: str) -> str:
+    """Not repeated in the message: it may hold a password."""
+    if not DATABASE_URL.match(checks.text(value, where)):
+        raise InvalidRequest(f"{where} is not a PostgreSQL address, postgresql://user@host:5432/name is one")
+    return str(value)
+
+
+def _engines(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_ENGINES:
+        raise InvalidRequest(f"{where} is to be a number from 0 to {MOST_ENGINES}, got {value!r}")
+    return value
 
 
 def _credentials(value: Any, where: str) -> Credentials:
@@ -332,6 +380,9 @@ def _edge(value: Any, where: str) -> Edge:
         allowed_origins=members.take("allowed_origins", checks.list_of(checks.url), ()),
         path_token_keys=members.take("path_token_keys", checks.map_of(checks.absolute_path), {}),
         revocations=members.take("revocations", _target, None),
+        signals=members.take("signals", _target, None),
+        pace=members.take("pace", _pace, None),
+        front=members.take("front", checks.list_of(_network), ()),
     )
     members.end()
     for index, behavior in enumerate(edge.behaviors):
@@ -341,6 +392,20 @@ def _edge(value: Any, where: str) -> Edge:
             group = behavior.trusted_key_group
             raise InvalidRequest(f"{where}.behaviors[{index}].trusted_key_group names no group: {group}")
     return edge
+
+
+def _pace(value: Any, where: str) -> Pace:
+    members = checks.Members(value, where)
+    pace = Pace(members.take("rate", checks.positive), members.take("burst_s", checks.positive))
+    members.end()
+    return pace
+
+
+def _network(value: Any, where: str) -> str:
+    try:
+        return str(ipaddress.ip_network(checks.text(value, where)))
+    except ValueError as exc:
+        raise InvalidRequest(f"{where} is not a network in CIDR form: {value}") from exc
 
 
 def _service(value: Any, where: str) -> ServiceProcess:

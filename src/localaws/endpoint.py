@@ -22,18 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS
+from dbos import error as dbos_error
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localaws import objectstore, s3_events
+from localaws import durable, objectstore, s3_events
 from localaws.config import HOST, Config, load
+from localaws.database import shared_or
 from localaws.events import Bus, EventsProvider
 from localaws.mediaconvert.provider import MediaConvert
 from localaws.mediapackage_vod import egress
 from localaws.mediapackage_vod.provider import MediaPackageVod
+from localaws.mediapackage_vod.workflow import QUEUE_NAME as PACKAGING_QUEUE
 from localaws.private_files import secret_file
 from localaws.wire import DISK_FULL, Service, ServiceError, application, is_disk_full, receive, refusal
 from penstock.errors import InvalidRequest, PenstockError, Unavailable
@@ -53,7 +57,10 @@ class Endpoint:
         self.storage_ready = threading.Event()
         self.bus = Bus(config)
         config.state_dir.mkdir(parents=True, exist_ok=True)
-        DBOS(config=_dbos_config(config))
+        workflows = shared_or(config.state_dir / "dbos.db", config.database_url)
+        durable.prepare(workflows, "endpoint" if config.database_url else "local")
+        if config.database_url:
+            DBOS.listen_queues([PACKAGING_QUEUE])  # jobs are run by engines
         self.mediaconvert = MediaConvert(config, self._publish)
         self.mediapackage = MediaPackageVod(config, self._publish)
         services = [
@@ -75,6 +82,7 @@ class Endpoint:
         self.mediaconvert.start()
         self.mediapackage.start()
         threading.Thread(target=self._prepare_storage, name="buckets", daemon=True).start()
+        threading.Thread(target=self._forget_ended, name="records", daemon=True).start()
 
     def stop(self) -> None:
         """Stop all work so that the next start goes on with it."""
@@ -85,6 +93,19 @@ class Endpoint:
         self.mediaconvert.close()
         self.mediapackage.close()
         self.bus.stop()
+
+    def _forget_ended(self) -> None:
+        """Once a day: of work that has ended jobs and assets say what is to be known."""
+        while True:
+            try:
+                if forgotten := durable.forget(datetime.now(UTC) - durable.KEPT):
+                    _log.info("%d records of ended work were removed", forgotten)
+            except (dbos_error.DBOSException, SQLAlchemyError):
+                if self._stopping.is_set():
+                    return
+                _log.exception("records of ended work could not be removed; tried again tomorrow")
+            if self._stopping.wait(durable.KEPT.total_seconds()):
+                return
 
     def _publish(self, event: dict[str, Any]) -> None:
         self.bus.put(event)
@@ -151,17 +172,6 @@ class Endpoint:
             message = DISK_FULL if is_disk_full(exc) else "try again"
             return refusal(ServiceError("ServiceUnavailableException", message), request_id)
         return JSONResponse({})
-
-
-def _dbos_config(config: Config) -> DBOSConfig:
-    return {
-        "name": "localaws",
-        "system_database_url": f"sqlite:///{config.state_dir / 'dbos.db'}",
-        # One fixed version: a newer program goes on with the work of an older one.
-        "application_version": "localaws-1",
-        "executor_id": "local",
-        "log_level": "WARNING",
-    }
 
 
 class _Server(uvicorn.Server):

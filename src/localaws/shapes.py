@@ -22,6 +22,8 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 MAX_PROBLEMS = 10
 MAX_PATTERN_CHARS = 4096
 """Longest text that a pattern is tried on; some patterns of the models take quadratic time."""
+_NEVER_SHOWN = ("statickeyvalue",)
+"""What no problem repeats: a text that does not match may be a key with a slip."""
 
 # SPEKE addresses: AWS takes https alone, and the provider takes http to a loopback address too.
 _LEFT_TO_THE_PROVIDER = {r"^https:\/\/[^:@\/]*(:\d*)?(\/.*)?$"}
@@ -170,7 +172,8 @@ def _string(shape: StringShape, value: Any, where: str, problems: list[str]) -> 
     if shape.enum and value not in shape.enum:
         problems.append(f"{where} is {value[:64]!r}; it can be {_choices(shape.enum)}")
     elif (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
-        problems.append(f"{where} is {value[:64]!r}, which does not match {pattern}")
+        shown = "given" if where.lower().endswith(_NEVER_SHOWN) else repr(value[:64])
+        problems.append(f"{where} is {shown}, which does not match {pattern}")
     return value
 
 

@@ -1,6 +1,6 @@
 """Keeps the processes of one stack alive, and ends all of them when it ends, however it ends.
 
-Knows processes and readiness; what they are is the composition's business (`__main__`). A child that dies is started
+Knows processes and readiness; what they are is the business of `composition`. A child that dies is started
 again; a supervisor that is killed takes its children with it (Linux: PR_SET_PDEATHSIG, and `orphans`).
 """
 
@@ -73,6 +73,7 @@ class Supervisor:
         self._guard = guard
         self._chore = chore
         self._processes: dict[str, tuple[Part, Process]] = {}
+        self._log_starts: dict[str, int] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
 
@@ -111,6 +112,7 @@ class Supervisor:
     async def _spawn(self, part: Part) -> Process:
         part.log.parent.mkdir(parents=True, exist_ok=True)
         with part.log.open("ab") as log:
+            self._log_starts[part.name] = log.tell()
             process = await asyncio.create_subprocess_exec(
                 *part.argv,
                 env=part.env,
@@ -140,10 +142,13 @@ class Supervisor:
         deadline = asyncio.get_running_loop().time() + START_S
         while not await asyncio.to_thread(part.ready):
             if process.returncode is not None:
-                raise Unavailable(f"{part.name} ended with {process.returncode} while starting:\n{tail(part.log)}")
+                raise Unavailable(f"{part.name} ended with {process.returncode} while starting:\n{self._said(part)}")
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(f"{part.name} was not ready within {START_S:.0f} s:\n{tail(part.log)}")
+                raise Unavailable(f"{part.name} was not ready within {START_S:.0f} s:\n{self._said(part)}")
             await asyncio.sleep(POLL_S)
+
+    def _said(self, part: Part) -> str:
+        return tail(part.log, self._log_starts[part.name])
 
     async def _keep(self, part: Part, process: Process) -> None:
         """Start the part again whenever it ends; sooner after a long life, later after short ones."""
@@ -211,12 +216,15 @@ def _rotate(log: Path) -> None:
             os.truncate(log, 0)
 
 
-def tail(log: Path) -> str:
-    """The last lines of a log, for somebody who has to see why a part did not start."""
+def tail(log: Path, since: int = 0) -> str:
+    """The last lines of a log, for somebody who has to see why a part did not start.
+
+    since: the byte at which the log of this start begins; it holds those of earlier ones, too.
+    """
     try:
         with log.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 8192))
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(since if since <= end else 0, end - 8192))
             lines = file.read().decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
     except OSError:
         return f"  (no log at {log})"

@@ -52,13 +52,14 @@ _KEY_URI = re.compile(r'#EXT-X-(?:SESSION-)?KEY:[^\n]*URI="(https?://[^"]+)"')
 
 @dataclass(frozen=True)
 class Try:
-    """One request and what came of it. `leak`: it got what it should not."""
+    """One request and what came of it. `leak`: it got what it should not; `rightful`: it got what its right is for."""
 
     right: str
     kind: str
     address: str
     got: str
     leak: bool
+    rightful: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Row:
     kind: str
     tried: int
     refused: int
+    rightful: int
     came_out: int
 
 
@@ -84,8 +86,12 @@ class Report:
     def rows(self) -> list[Row]:
         """One row for each right and kind of thing, in the order in which they were tried."""
         tried = Counter((each.right, each.kind) for each in self.tries)
+        rightful = Counter((each.right, each.kind) for each in self.tries if each.rightful)
         leaked = Counter((each.right, each.kind) for each in self.leaks)
-        return [Row(*key, count, count - leaked[key], leaked[key]) for key, count in tried.items()]
+        return [
+            Row(*key, count, count - rightful[key] - leaked[key], rightful[key], leaked[key])
+            for key, count in tried.items()
+        ]
 
     def as_json(self) -> JsonObject:
         return {
@@ -150,8 +156,8 @@ class _Audit:
                     self._client.end_playback_session(session_id)
         return self._report
 
-    def _open(self, asset_id: str, **more: int) -> JsonObject:
-        session = self._client.create_playback_session(asset_id, VIEWER, **more)
+    def _open(self, asset_id: str, ttl_s: int | None = None, max_s: int | None = None) -> JsonObject:
+        session = self._client.create_playback_session(asset_id, VIEWER, ttl_s, max_s)
         self._opened.append(session["id"])
         return session
 
@@ -210,14 +216,13 @@ class _Audit:
     def _attempt(self, right: Right, kind: str, start: str, path: str, allowed: str | None) -> Try:
         cookies = right.headers if start == self._client.url else {}
         answer = self._http.get(start + path, headers={"Range": f"bytes=0-{HEAD_BYTES - 1}", **cookies})
-        got, leak = _judge(answer)
-        if leak and allowed is not None and path.startswith(allowed) and kind != "folders":
-            leak = False
-            if kind in ("segments", "MP4 files") and _is_clear(answer.content):
-                got, leak = f"{got}, video or audio that is not encrypted", True
-            if kind == "manifests":
-                self._key_uris(answer.text)
-        return Try(right.name, kind, path, got, leak)
+        got, success = _judge(answer)
+        rightful = success and allowed is not None and path.startswith(allowed) and kind != "folders"
+        if rightful and kind in ("segments", "MP4 files") and _is_clear(answer.content):
+            got, rightful = f"{got}, video or audio that is not encrypted", False
+        if rightful and kind == "manifests":
+            self._key_uris(answer.text)
+        return Try(right.name, kind, path, got, success and not rightful, rightful)
 
     def _key_uris(self, playlist: str) -> None:
         """Keys that a playlist names are for license tokens alone."""
@@ -258,7 +263,12 @@ class _Audit:
         paths = ["/v1/assets", asset, f"{asset}/objects", f"{asset}/poster", f"/v1/playback-sessions?viewer={VIEWER}"]
         for path in [*paths, "/internal/revocations", "/internal/events/publish"]:
             self._note(NOTHING, "API", url + path, self._http.get(url + path))
-        for path in (f"{asset}/playback-sessions", "/speke/v2/copyProtection", "/internal/events/publish"):
+        for path in (
+            f"{asset}/playback-sessions",
+            "/speke/v2/copyProtection",
+            "/speke/v1/copyProtection",
+            "/internal/events/publish",
+        ):
             self._note(NOTHING, "API", url + path, self._http.post(url + path, json={"viewer": VIEWER, "kids": kids}))
 
     def _copied(self, own: JsonObject) -> None:

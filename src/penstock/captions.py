@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from penstock.errors import FormatError, ManifestError
-from penstock.formats import samples, subtitles
+from penstock.formats import samples, subtitles, ttml
 from penstock.formats.movie import Track, outer_boxes
 from penstock.formats.subtitles import MAX_CUES, MAX_TEXT_BYTES, Cue
 from penstock.places import Piece, Window, opened
@@ -75,7 +75,7 @@ def _of_text(content: bytes, shift_s: Fraction, clock_zero_s: Fraction) -> Itera
     if kind == "webvtt":
         found = subtitles.parse_webvtt(content, clock_zero_s=clock_zero_s)
     else:
-        found = subtitles.parse_ttml(content) if kind == "ttml" else subtitles.parse_srt(content)
+        found = ttml.parse_ttml(content) if kind == "ttml" else subtitles.parse_srt(content)
     for cue in found:
         yield Cue(cue.start_s + shift_s, cue.end_s + shift_s, cue.text)
 

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from penstock import entries, states
+from penstock import entries, sessions, states
 from penstock.database import Database
 from penstock.entries import Entry, Upload
 from penstock.errors import Conflict, InvalidRequest, NotFound
@@ -23,6 +23,8 @@ from penstock.formats.events import AssetEvent
 from penstock.model import AssetState, Problem
 from penstock.schema import api_keys, assets, jobs, playback_sessions, seen_events
 from penstock.states import Job, JobState
+from penstock.webhooks import events, outbox
+from penstock.webhooks.events import EventType
 
 Clock = Callable[[], datetime]
 Row = sa.RowMapping
@@ -61,7 +63,9 @@ class Catalogue:
             row = {"id": asset_id, "title": title, "object_key": upload.object_key, **entries.upload_columns(upload)}
             if not self._insert(connection, assets, self._new_asset(row)):
                 raise Conflict(f"asset {asset_id} exists already")
-            return self._entry(connection, asset_id)
+            entry = self._entry(connection, asset_id)
+            self._tell(connection, EventType.ASSET_CREATED, entry)
+            return entry
 
     def entry(self, asset_id: str) -> Entry:
         """Raises NotFound, for a deleted asset too."""
@@ -121,9 +125,8 @@ class Catalogue:
         with self._begin(writes=True) as connection:
             entry = self._entry(connection, asset_id, lock=True)
             connection.execute(sa.update(assets).where(assets.c.id == asset_id).values(deleted_at=now))
-            mine = (playback_sessions.c.asset_id == asset_id) & playback_sessions.c.ended_at.is_(None)
-            ended = {"ended_at": now, "ending": entries.Ending.ENDED.value}
-            connection.execute(sa.update(playback_sessions).where(mine).values(ended))
+            sessions.end(connection, playback_sessions.c.asset_id == asset_id, now, entries.Ending.DELETED)
+            self._tell(connection, EventType.ASSET_DELETED, entry)
         self.changed(asset_id)
         return entry
 
@@ -149,13 +152,15 @@ class Catalogue:
         with self._begin(writes=True) as connection:
             if not self._insert(connection, seen_events, {"id": event.event_id[:256], "seen_at": self._clock()}):
                 return False
-            self._insert(connection, assets, self._new_asset({"id": asset_id, "title": ""}))
+            is_new = self._insert(connection, assets, self._new_asset({"id": asset_id, "title": ""}))
             row = self._row(connection, asset_id, lock=True)
             if row["deleted_at"] is not None:
                 connection.execute(sa.update(assets).where(assets.c.id == asset_id).values(purged_at=None))
                 return True
             before = self._entry(connection, asset_id)
             connection.execute(sa.update(assets).where(assets.c.id == asset_id).values(self._learnt(row, event)))
+            if is_new:
+                self._tell(connection, EventType.ASSET_CREATED, self._entry(connection, asset_id))
             self._merge(connection, asset_id, told)
             changed = self._settle(connection, before)
         if changed:
@@ -267,7 +272,13 @@ class Catalogue:
             "error_message": problem.message if problem else None,
         }
         connection.execute(sa.update(assets).where(assets.c.id == asset_id).values(columns))
+        if state is not before.asset.state and state in events.OF_STATE:
+            self._tell(connection, events.OF_STATE[state], self._entry(connection, asset_id))
         return True
+
+    def _tell(self, connection: sa.Connection, kind: EventType, entry: Entry) -> None:
+        about = events.about_asset(entry.asset)
+        outbox.tell(connection, kind, lambda: events.event(kind, entry.asset.id, self._clock(), about))
 
     def _learnt(self, row: Row, event: AssetEvent) -> dict[str, Any]:
         """What an event tells of the asset itself. What the API already knows is not overwritten."""

@@ -1,13 +1,11 @@
-"""The terminal face. What it does it does through `penstock.client`; only `up`, `local` and `env` touch the machine."""
+"""The terminal face. It works through `penstock.client`; `machine_commands` is what touches the machine, and
+`deploy.commands` what touches an AWS account."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -18,11 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock import audit as audits
-from penstock import settings as settings_module
+from penstock import machine_commands as machine
+from penstock import showing, webhook_commands
 from penstock.client import Client
+from penstock.deploy import commands as deployments
 from penstock.errors import Conflict, FormatError, InvalidRequest, NotFound, PenstockError
 from penstock.model import JsonObject
 from penstock.showing import printable, shown
+from penstock.terminal import DATA_DIR, AsJson, DataDir, client
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,6 +37,7 @@ app = typer.Typer(
   penstock up                              start everything on this machine
   penstock upload film.mov --wait          upload a film and see it converted
   penstock play ASSET                      print a watch link
+  penstock deploy --dry-run                what the same takes in an AWS account
   penstock COMMAND --help                  what a command does, with examples
 
 Commands find the stack in --data-dir (default ./penstock-data), or at PENSTOCK_URL with PENSTOCK_API_KEY.
@@ -43,104 +45,19 @@ Exit status: 0 done, 1 the work failed, 2 wrong use.""",
 )
 sessions = typer.Typer(no_args_is_help=True, help="Playback sessions: who may watch now.")
 app.add_typer(sessions, name="session")
+app.add_typer(webhook_commands.app, name="webhooks")
 
-DataDir = Annotated[
-    Path, typer.Option("--data-dir", help="Folder of the stack.", show_default="./penstock-data", metavar="FOLDER")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 AssetId = Annotated[str, typer.Argument(metavar="ASSET", help="An asset id; `penstock assets` lists them.")]
-DATA_DIR = Path("penstock-data")
 FAILED, WRONG_USE = 1, 2
+ID_CHARS = 36
+ROOM_FOR_TIMES = 100
+"""Columns that a terminal has where there is room for times beside titles."""
 
-
-@contextmanager
-def client(data_dir: Path) -> Iterator[Client]:
-    """The stack that the environment names, else the one in `data_dir`."""
-    settings = settings_module.load()
-    url, api_key = settings.url, settings.api_key
-    if not api_key:
-        from penstock import stack
-
-        url, api_key = stack.connection(data_dir)
-    with Client(url, api_key) as found:
-        yield found
-
-
-@app.command()
-def up(
-    data_dir: DataDir = DATA_DIR,
-    port: Annotated[int, typer.Option(help="Port of the edge, the one public door; 0 takes a free one.")] = 8080,
-    aws_port: Annotated[int, typer.Option(help="Port of the AWS endpoint; 0 takes a free one.")] = 4566,
-    s3_port: Annotated[int, typer.Option(help="Port of the S3 server; 0 takes a free one.")] = 8333,
-    url: Annotated[
-        str | None, typer.Option(help="Public address, when a proxy stands before the edge.", show_default=False)
-    ] = None,
-) -> None:
-    """Start everything on this machine and run until Ctrl-C.
-
-    S3, MediaConvert, events, the edge, the API and Studio, all on 127.0.0.1. Everything is kept in the data folder:
-    a second start finds it as it was, and deleting the folder removes it.
-
-    \b
-      penstock up
-      penstock up --data-dir /srv/penstock --port 9000
-      penstock up --port 0 --aws-port 0 --s3-port 0     beside another stack
-    """
-    from penstock import stack
-
-    stack.up(data_dir, stack.Ports(edge=port, aws=aws_port, s3=s3_port), url)
-
-
-@app.command()
-def local(
-    data_dir: Annotated[
-        Path, typer.Option("--data-dir", help="Folder of the stack.", show_default="./localaws-data", metavar="FOLDER")
-    ] = Path("localaws-data"),
-    aws_port: Annotated[int, typer.Option(help="Port of the AWS endpoint; 0 takes a free one.")] = 4566,
-    s3_port: Annotated[int, typer.Option(help="Port of the S3 server; 0 takes a free one.")] = 8333,
-    env: Annotated[bool, typer.Option("--env", help="Print shell exports for AWS clients of it, and end.")] = False,
-) -> None:
-    """Start the AWS part alone: S3, MediaConvert, MediaPackage VOD and events, for programs of your own.
-
-    \b
-      penstock local
-      eval "$(penstock local --env)"
-      aws mediaconvert list-jobs
-    """
-    arguments = [sys.executable, "-m", "localaws", "--data-dir", str(data_dir)]
-    arguments += ["--env"] if env else ["--aws-port", str(aws_port), "--s3-port", str(s3_port)]
-    # What the shell says of some AWS account must not leak into this one.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PENSTOCK_"))}
-    sys.stdout.flush()
-    os.execve(sys.executable, arguments, clean)  # noqa: S606 - our own interpreter, no shell
-
-
-@app.command()
-def env(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
-    """Print the shell exports that point AWS clients, and penstock itself, at the running stack.
-
-    \b
-      eval "$(penstock env)"
-      aws s3 cp film.mov "s3://$PENSTOCK_SOURCE_BUCKET/inputs/"
-      aws mediaconvert list-jobs
-    """
-    from penstock import stack
-
-    variables = stack.environment(data_dir)
-    print(json.dumps(variables, indent=2) if as_json else stack.exports(variables))
-
-
-@app.command("rotate-keys")
-def rotate_keys(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
-    """Make new signing keys, for cookies, path tokens and licenses; they sign from the next `penstock up` on.
-
-    Sessions that are open go on: the old keys are read until all they have signed has expired.
-    """
-    from penstock import keyring, stack
-
-    stack.read_description(data_dir)
-    made = keyring.rotate(data_dir / "secrets", settings_module.load().key_pair_id)
-    print(json.dumps({"key_pair_id": made}) if as_json else f"{made} signs once the stack is started again")
+app.command()(machine.up)
+app.command(short_help="Start the AWS part alone, for programs of your own.")(machine.local)
+app.command(short_help="Run a stack's MediaConvert jobs, here or elsewhere.")(machine.engine)
+app.command(short_help="Print what points AWS clients at the stack.")(machine.env)
+app.command("rotate-keys", short_help="Make new signing keys; open sessions go on.")(machine.rotate_keys)
 
 
 @app.command()
@@ -189,14 +106,26 @@ def assets(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(found))
         return
-    table = Table("asset", "state", "title", "created", box=None, pad_edge=False)
-    for asset in found:
-        created = str(asset["created_at"])[:16].replace("T", " ")
-        table.add_row(asset["id"], _state(asset), Text(printable(asset["title"]), overflow="ellipsis"), created)
+    if not found:
+        print("There are no assets yet; `penstock upload FILE` makes one.")
+        return
+    console = _console()
+    with_time = console.width >= ROOM_FOR_TIMES
+    table = Table("asset", "state", "title", *(["created"] if with_time else []), box=None, pad_edge=False)
+    states = [_state(asset) for asset in found]
+    taken = ID_CHARS + max(map(len, states)) + (24 if with_time else 6)
+    for asset, state in zip(found, states, strict=True):
+        title = Text(printable(asset["title"]))
+        title.truncate(max(4, console.width - taken), overflow="ellipsis")
+        table.add_row(asset["id"], state, title, *([showing.local_time(asset["created_at"])] if with_time else []))
+    console.print(table)
+
+
+def _console() -> Console:
     console = Console()
     if not console.is_terminal:
         console.width = 400  # for other programs: one line per asset, nothing cut off
-    console.print(table if found else "There are no assets yet; `penstock upload FILE` makes one.")
+    return console
 
 
 @app.command()
@@ -222,7 +151,13 @@ def asset(asset_id: AssetId, data_dir: DataDir = DATA_DIR, as_json: AsJson = Fal
 def play(
     asset_id: AssetId,
     viewer: Annotated[str, typer.Option(help="Who watches; your own name for them.")] = "cli",
-    ttl_s: Annotated[int | None, typer.Option(help="Life of the link in seconds.", show_default="4 hours")] = None,
+    ttl_s: Annotated[
+        int | None, typer.Option(help="Life of the link in seconds.", show_default="4 hours", min=1)
+    ] = None,
+    overlay: Annotated[
+        bool | None,
+        typer.Option("--overlay/--no-overlay", help="The viewer's name over the picture.", show_default="the setting"),
+    ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the link in a browser.")] = False,
     data_dir: DataDir = DATA_DIR,
     as_json: AsJson = False,
@@ -233,11 +168,11 @@ def play(
 
     \b
       penstock play ASSET
-      penstock play ASSET --viewer user-4711 --open
+      penstock play ASSET --viewer user-4711 --overlay --open
       penstock play ASSET --json | jq -r .dash_url
     """
     with client(data_dir) as server:
-        session = server.create_playback_session(asset_id, viewer, ttl_s)
+        session = server.create_playback_session(asset_id, viewer, ttl_s, overlay=overlay)
     print(json.dumps(session) if as_json else session["watch_url"])
     if open_it:
         webbrowser.open(session["watch_url"])
@@ -256,10 +191,13 @@ def list_sessions(
         print(json.dumps(found))
         return
     for each in found:
-        print(f"{each['id']}  {each['state']:<9}  asset {each['asset_id']}  until {each['expires_at']}")
+        until = showing.local_time(each["expires_at"])
+        print(f"{each['id']}  {each['state']:<9}  asset {each['asset_id']}  until {until}")
+    if not found:
+        print(f"{printable(viewer)!r} has no playback sessions; `penstock play ASSET --viewer NAME` opens one.")
 
 
-@sessions.command("end")
+@sessions.command("end", short_help="End a session: no license, soon no segment.")
 def end_session(
     session_id: Annotated[
         str | None, typer.Argument(metavar="SESSION", help="`id` of a playback session.", show_default=False)
@@ -285,7 +223,7 @@ def end_session(
             print(json.dumps({"viewer": viewer, "ended": ended}) if as_json else f"{ended} ended")
 
 
-@app.command()
+@app.command(short_help="Try to get an asset's media without the right to it.")
 def audit(asset_id: AssetId, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """Try to get everything an asset has, with no right, wrong rights and a viewer's right; exit 1 if a try succeeds.
 
@@ -308,20 +246,20 @@ def audit(asset_id: AssetId, data_dir: DataDir = DATA_DIR, as_json: AsJson = Fal
 
 
 def _show_audit(report: audits.Report) -> None:
-    table = Table("with", "tried", "times", "refused", "came out", box=None, pad_edge=False)
+    table = Table("with", "tried", "times", "refused", "rightly given", "came out", box=None, pad_edge=False)
     for row in report.rows():
-        table.add_row(row.right, row.kind, str(row.tried), str(row.refused), str(row.came_out or "-"))
-    console = Console()
-    if not console.is_terminal:
-        console.width = 400
-    console.print(table)
+        counts = (row.tried, row.refused, row.rightful or "-", row.came_out or "-")
+        table.add_row(row.right, row.kind, *map(str, counts))
+    _console().print(table)
     for line in report.notes:
         print(f"note: {line}")
     for leak in report.leaks[:20]:
         print(f"CAME OUT: {printable(leak.address)} ({leak.right}, {leak.got})")
+    if not report.leaks:
+        print(f"{len(report.tries)} tries, nothing came out")
 
 
-@app.command()
+@app.command(short_help="Delete an asset and everything made of it.")
 def delete(
     asset_id: AssetId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -337,7 +275,7 @@ def delete(
     print(json.dumps({"asset_id": asset_id, "state": "deleted"}) if as_json else f"{asset_id} is deleted")
 
 
-@app.command()
+@app.command(short_help="Make what MediaPackage takes of an MPD or playlist.")
 def smil(
     manifest: Annotated[
         str, typer.Argument(metavar="MANIFEST", help="MPD or HLS playlist: a path, s3:// or https address.")
@@ -371,11 +309,38 @@ def smil(
         raise _Failed(failed)
 
 
+@app.command(short_help="Estimate what AWS charges for a MediaConvert job.")
+def cost(
+    job: Annotated[Path, typer.Argument(metavar="JOB.json", help="Job settings, as in jobs/ or exported by AWS.")],
+    minutes: Annotated[float, typer.Option(help="Length of the source.", show_default=False)],
+    height: Annotated[int, typer.Option(help="Height of the source in pixels, for outputs that follow it.")] = 1080,
+    frame_rate: Annotated[float, typer.Option(help="Frames per second of the source, likewise.")] = 30,
+    prices: Annotated[
+        Path | None, typer.Option(help="Your own price list; see prices.json in the package.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate what AWS will charge for one MediaConvert job, output by output.
+
+    \b
+      penstock cost jobs/hd.json --minutes 60
+      penstock cost jobs/uhd.json --minutes 95 --height 2160 --frame-rate 50
+    """
+    from penstock import cost_command
+
+    print(cost_command.run(job, minutes, height, frame_rate, prices, as_json))
+
+
 @app.command()
 def version(as_json: AsJson = False) -> None:
     """Print the version of penstock."""
     number = installed_version("penstock")
     print(json.dumps({"version": number}) if as_json else number)
+
+
+app.command(short_help="Bring the system into an AWS account, or up to date.")(deployments.deploy)
+app.command(short_help="Show how a deployed stack is.")(deployments.status)
+app.command(short_help="Take the system out of an AWS account again.")(deployments.destroy)
 
 
 class _Failed(Exception):
@@ -400,6 +365,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             print(json.dumps({"error": {"code": exc.code, "message": exc.message}}))
         _complain(exc.message)
         sys.exit(_status(exc, arguments))
+    except OSError as exc:  # what is printed may go to a disk that is full
+        _complain(f"{exc.filename or 'the output'}: {exc.strerror or exc}")
+        sys.exit(FAILED)
 
 
 def _status(exc: PenstockError, arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +20,7 @@ import httpx
 
 from penstock import errors, transfer
 from penstock.errors import InvalidRequest, PenstockError, Unavailable, UpstreamError
+from penstock.formats import webhooks
 from penstock.model import JsonObject
 
 FINAL_STATES = ("published", "failed")
@@ -135,9 +136,14 @@ class Client:
     # Playback sessions
 
     def create_playback_session(
-        self, asset_id: str, viewer: str, ttl_s: int | None = None, max_s: int | None = None
+        self,
+        asset_id: str,
+        viewer: str,
+        ttl_s: int | None = None,
+        max_s: int | None = None,
+        overlay: bool | str | None = None,
     ) -> JsonObject:
-        body = {"viewer": viewer, "ttl_s": ttl_s, "max_s": max_s}
+        body = {"viewer": viewer, "ttl_s": ttl_s, "max_s": max_s, "overlay": overlay}
         body = {name: value for name, value in body.items() if value is not None}
         return self._json("POST", f"{_asset(asset_id)}/playback-sessions", body=body)
 
@@ -146,7 +152,13 @@ class Client:
 
     def playback_sessions(self, viewer: str) -> Iterator[JsonObject]:
         """All sessions of a viewer, newest first."""
-        query: dict[str, str] = {"viewer": viewer}
+        return self._sessions({"viewer": viewer})
+
+    def suspicious_sessions(self, min_score: int = 60) -> Iterator[JsonObject]:
+        """Sessions of anybody with this score or more, newest first."""
+        return self._sessions({"min_score": str(min_score)})
+
+    def _sessions(self, query: dict[str, str]) -> Iterator[JsonObject]:
         while True:
             page = self._json("GET", f"/v1/playback-sessions?{urlencode(query)}")
             yield from page["playback_sessions"]
@@ -160,6 +172,43 @@ class Client:
 
     def end_playback_session(self, session_id: str) -> None:
         self.request("DELETE", _session(session_id))
+
+    # Webhooks
+
+    def webhooks(self) -> list[JsonObject]:
+        return list(self._json("GET", "/v1/webhooks")["webhooks"])
+
+    def add_webhook(self, url: str, events: Sequence[str] = (), description: str = "") -> JsonObject:
+        """Register an address; the answer has its `secret`, for `verify_webhook`. No events are all of them."""
+        body = {"url": url, "events": list(events), "description": description}
+        return self._json("POST", "/v1/webhooks", body=body)
+
+    def change_webhook(self, endpoint_id: str, **changes: Any) -> JsonObject:
+        """Change url, events, description or enabled."""
+        return self._json("PATCH", _webhook(endpoint_id), body=changes)
+
+    def remove_webhook(self, endpoint_id: str) -> None:
+        self.request("DELETE", _webhook(endpoint_id))
+
+    def test_webhook(self, endpoint_id: str) -> str:
+        """Have a test event sent; returns its id."""
+        return str(self._json("POST", f"{_webhook(endpoint_id)}/test")["event_id"])
+
+    def rotate_webhook_secret(self, endpoint_id: str) -> str:
+        return str(self._json("POST", f"{_webhook(endpoint_id)}/rotate-secret")["secret"])
+
+    def webhook_deliveries(self, endpoint_id: str) -> Iterator[JsonObject]:
+        """What was sent to an endpoint, newest first."""
+        query = ""
+        while True:
+            page = self._json("GET", f"{_webhook(endpoint_id)}/deliveries{query}")
+            yield from page["deliveries"]
+            if page["next"] is None:
+                return
+            query = f"?before={page['next']}"
+
+    def retry_delivery(self, endpoint_id: str, delivery_id: int) -> None:
+        self.request("POST", f"{_webhook(endpoint_id)}/deliveries/{delivery_id}/retry")
 
     # Uploads, for `transfer`
 
@@ -241,6 +290,18 @@ class Client:
         return Unavailable(f"no answer from {self.url} ({type(exc).__name__}); is `penstock up` running?")
 
 
+def verify_webhook(secret: str, headers: Mapping[str, str], body: bytes) -> JsonObject:
+    """The event of a webhook that Penstock sent just now; `body` as it came, before anything decoded it.
+
+    Raises BadSignature for anything else. The header `webhook-id` is the same when an event comes again.
+    """
+    webhooks.verify(secret, headers, body, time.time())
+    event = json.loads(body)
+    if not isinstance(event, dict):
+        raise errors.BadSignature("a webhook's body is a JSON object")
+    return event
+
+
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -267,6 +328,10 @@ def _asset(asset_id: str) -> str:
 
 def _session(session_id: str) -> str:
     return f"/v1/playback-sessions/{_segment(session_id)}"
+
+
+def _webhook(endpoint_id: str) -> str:
+    return f"/v1/webhooks/{_segment(endpoint_id)}"
 
 
 def _segment(text: str) -> str:

@@ -34,8 +34,7 @@ class Database:
                 yield connection
         except sa.exc.OperationalError as exc:
             # The driver's own text names the file and the statement, which is for the log alone.
-            reason = "its disk is full" if "full" in str(exc.orig) else "it is busy, or cannot be reached"
-            raise Unavailable(f"the catalogue's database does not answer: {reason}; try again later") from exc
+            raise Unavailable(f"the catalogue's database does not answer: {_reason(str(exc.orig))}") from exc
 
     def migrate(self) -> None:
         """Bring the database to the newest schema; safe when several processes start at once."""
@@ -51,6 +50,15 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _reason(told: str) -> str:
+    """What the driver's text means, without what it names."""
+    if "full" in told:
+        return "its disk is full; make room and try again"
+    if "readonly" in told or "unable to open" in told:
+        return "its file cannot be opened and written; see whose it is, and that its folder is there"
+    return "it is busy, or cannot be reached; try again later"
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

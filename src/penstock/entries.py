@@ -48,6 +48,12 @@ class Ending(StrEnum):
     ENDED = "ended"
     DISPLACED = "displaced"
     """The viewer began another stream, and may have no more of them at a time."""
+    EXPIRED = "expired"
+    """Noted by the sweep, some time after it did."""
+    DELETED = "deleted"
+    """With its asset."""
+    SUSPICIOUS = "suspicious"
+    """Its score reached the threshold for revocation."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,18 @@ class Session:
     streaming_since: datetime | None = None
     """When it took one of its viewer's streams; None before its first license or heartbeat."""
     ending: str | None = None
+    overlay: str | None = None
+    """Text that the player shows over the picture."""
+    score: int = 0
+    """How much it looks like a download, 0 to 100 (see `anomaly`)."""
+    observed: dict[str, Any] | None = None
+    """What the score was computed from."""
+    suspicious_at: datetime | None = None
+    """When the score first reached the threshold."""
+    terms: dict[str, Any] | None = None
+    """What it was opened with beside viewer and asset (see `terms`)."""
+    key_thumbprint: str | None = None
+    """Of the browser's key that the session was claimed with."""
 
     def live(self, now: datetime) -> bool:
         return self.ended_at is None and now < self.expires_at
@@ -105,11 +123,17 @@ def to_job(row: sa.RowMapping) -> Job:
     error = Problem(row["error_code"], row["error_message"]) if row["error_code"] else None
     names = ("settings", "job_id", "percent", "dash", "hls", "smil", "poster")
     plain = {name: row[name] for name in names}
-    return Job(**plain, state=JobState(row["state"]), error=error, key_ids=tuple(row["key_ids"]))
+    return Job(
+        **plain,
+        state=JobState(row["state"]),
+        error=error,
+        key_ids=tuple(row["key_ids"]),
+        key_tiers=row["key_tiers"] or {},
+    )
 
 
 def job_columns(job: Job) -> dict[str, Any]:
-    columns = {**vars(job), "state": job.state.value, "key_ids": list(job.key_ids)}
+    columns = {**vars(job), "state": job.state.value, "key_ids": list(job.key_ids), "key_tiers": dict(job.key_tiers)}
     error = columns.pop("error")
     return {**columns, "error_code": error.code if error else None, "error_message": error.message if error else None}
 

@@ -10,11 +10,13 @@
     +- NotFound              404
     +- Conflict              409  the asset or session is not in a state that allows this
     +- SourceRejected        422  the upload's fault; says which property
+    +- OverBudget            422  a job that would cost more than is allowed; says how much
     +- FormatError           400  a document that cannot be read; path or offset, expected, got
     |  +- BoxError                ISO BMFF
     |  +- CpixError
     |  +- ManifestError           MPD, playlist, SMIL
     +- JobFailed             500  a conversion that ended without outputs; code and sentence of the encoder
+    +- DeployFailed          500  a stack that CloudFormation rolled back; the first resource that failed, and why
     +- UpstreamError         502  AWS or a key provider did not do its part
     +- Unavailable           503  a full disk, a part that is still starting; try again later
 
@@ -80,6 +82,11 @@ class SourceRejected(PenstockError):
     http_status = 422
 
 
+class OverBudget(PenstockError):
+    code = "over_budget"
+    http_status = 422
+
+
 class FormatError(PenstockError):
     code = "format_error"
     http_status = 400
@@ -99,6 +106,11 @@ class ManifestError(FormatError):
 
 class JobFailed(PenstockError):
     code = "job_failed"
+    http_status = 500
+
+
+class DeployFailed(PenstockError):
+    code = "deploy_failed"
     http_status = 500
 
 

@@ -140,7 +140,7 @@ def _look(rendition: Rendition, part: Part, places: Places) -> Footage:
     if head[:1] == b"\x47" and head[_TS_PACKET : _TS_PACKET + 1] in (b"\x47", b""):
         raise SourceRejected(f"{rendition.name} is MPEG-TS ({shown(part.url)}). {_AS_IT_IS}")
     if head.startswith((b"ID3", b"\xff\xf1", b"\xff\xf9")):
-        raise SourceRejected(f"{rendition.name} is packed AAC ({shown(part.url)}). {_AS_IT_IS}")
+        raise SourceRejected(f"{rendition.name} is packed audio ({shown(part.url)}). {_AS_IT_IS}")
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         raise SourceRejected(f"{rendition.name} is WebM ({shown(part.url)}); MediaPackage takes H.264 or HEVC in MP4")
     try:

@@ -1,22 +1,28 @@
 """The Lambda face of the arrows: decode the envelope, call the arrow. On one machine the API calls the same functions.
 
+`watchfolder`, `publish`, `sweep` and `speke` are the entry points that a deployment names.
+
 Holds no state and decides nothing: what to retry is told by the error that an arrow raises.
 """
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TypeVar
 
+from penstock import master_key
 from penstock import publish as publishing
 from penstock import settings as configuration
 from penstock import watchfolder as watching
-from penstock.errors import InvalidRequest, PenstockError
+from penstock.errors import Forbidden, InvalidRequest, PenstockError
 from penstock.formats import events
 from penstock.formats.events import JobStateChange, ObjectCreated, PackagingChange
+from penstock.keys import KeyProvider, answer_encryptor
 from penstock.model import JsonObject
+from penstock.outputs import LICENSE_PATH
 from penstock.settings import Clients, Settings
 
 log = logging.getLogger(__name__)
@@ -71,6 +77,38 @@ def sweep(event: JsonObject, context: object) -> JsonObject:
     return _lambda("sweep", event)
 
 
+def speke(event: JsonObject, context: object) -> JsonObject:
+    """AWS Lambda entry point for encryptors that ask for content keys, by API Gateway (proxy event) with IAM.
+
+    A request that API Gateway did not authorize is refused: a stage without IAM must not hand out keys.
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+    """
+    try:
+        document, headers = _speke(event)
+        answer, status = document.decode(), 200
+    except PenstockError as exc:
+        log.error("keys were refused: %s", exc)
+        headers, answer, status = {"Content-Type": "text/plain; charset=utf-8"}, exc.message, exc.http_status
+    return {"statusCode": status, "headers": headers, "body": answer, "isBase64Encoded": False}
+
+
+def _speke(event: JsonObject) -> tuple[bytes, dict[str, str]]:
+    context = event.get("requestContext") or {}
+    # A REST API tells it in `identity`, an HTTP API in `authorizer`.
+    identity = (context.get("authorizer") or {}).get("iam") or context.get("identity") or {}
+    if not identity.get("userArn"):
+        raise Forbidden("the request has no IAM identity; turn on IAM authorization for this method")
+    body = event.get("body") or ""
+    try:
+        document = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+    except ValueError as exc:
+        raise InvalidRequest("the body is not base64, which the event says it is") from exc
+    settings, _ = _composed()
+    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
+    license_url = settings.url + LICENSE_PATH
+    return answer_encryptor(document, headers.get("x-speke-version"), _key_provider(), license_url=license_url)
+
+
 def _each(items: Iterable[T], act: Callable[[T], object]) -> None:
     """Act on every item; then raise the first error, one worth a retry before one that is not."""
     problems: list[PenstockError] = []
@@ -103,6 +141,12 @@ def _lambda(name: str, event: JsonObject) -> JsonObject:
             log.error("message %s: %s", message_id, exc)
             failed.append({"itemIdentifier": message_id})
     return {"batchItemFailures": failed}
+
+
+@cache
+def _key_provider() -> KeyProvider:
+    """Asks Secrets Manager once for the life of the process."""
+    return KeyProvider(master_key.read(_composed()[0]))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Content keys of every asset, and the answers to encryptors that ask for them by SPEKE v2.
+"""Content keys of every asset, and the answers to encryptors that ask for them by SPEKE, version 1 or 2.
 
 Keys are derived from one master secret, so there is no table of keys to be stolen, lost or out of date. Never decides
 who may ask, never logs.
@@ -6,7 +6,7 @@ who may ask, never logs.
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import escape
@@ -17,11 +17,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from penstock.errors import CpixError, InvalidRequest
-from penstock.formats import cpix, isobmff
+from penstock.formats import cpix, hls, isobmff, speke_v1
 from penstock.formats.cpix import Cpix, CpixKey, DrmSystem
 from penstock.model import ContentKey, KeyId, Scheme
 
 MIN_MASTER_BYTES = 32
+SPEKE_VERSION = "2.0"
+"""What an encryptor says in X-Speke-Version; without that header it speaks version 1."""
+_HEADERS = {"Content-Type": "application/xml", "X-Speke-Version": SPEKE_VERSION, "X-Speke-User-Agent": "penstock"}
+_HEADERS_V1 = {"Content-Type": "application/xml", "Speke-User-Agent": "penstock"}
 
 
 class KeyProvider:
@@ -50,6 +54,21 @@ class KeyProvider:
         return HKDF(SHA256(), length=16, salt=None, info=info).derive(self._master)
 
 
+def answer_encryptor(
+    request_xml: bytes, version: str | None, provider: KeyProvider, *, license_url: str | None = None
+) -> tuple[bytes, dict[str, str]]:
+    """Answer a request of the SPEKE version that its header names: the document, and the headers of the answer.
+
+    Raises CpixError for a version that is not spoken, and as the functions for each version do.
+    Source: https://docs.aws.amazon.com/speke/latest/documentation/the-speke-api-v2.html
+    """
+    if version is None:
+        return answer_speke_v1(request_xml, provider, license_url=license_url), _HEADERS_V1
+    if version != SPEKE_VERSION:
+        raise CpixError(f"Unsupported SPEKE version {version[:16]!r}; {SPEKE_VERSION} and version 1 are spoken here")
+    return answer_speke(request_xml, provider, license_url=license_url), _HEADERS
+
+
 def answer_speke(request_xml: bytes, provider: KeyProvider, *, license_url: str | None = None) -> bytes:
     """Answer a SPEKE v2 request for keys: the same document, with keys and with the signaling it asks for.
 
@@ -71,6 +90,51 @@ def answer_speke(request_xml: bytes, provider: KeyProvider, *, license_url: str 
             ),
         )
     )
+
+
+def answer_speke_v1(request_xml: bytes, provider: KeyProvider, *, license_url: str | None = None) -> bytes:
+    """Answer a SPEKE v1 request. As `answer_speke`, with what version 1 has words for.
+
+    Version 1 does not say the scheme: FairPlay means cbcs, which is all that it decrypts, and anything else cenc.
+    Raises CpixError for a request that is not one, or names a system that is not offered.
+    """
+    request = speke_v1.parse(request_xml)
+    if not request.drm_systems:
+        raise CpixError("Missing DRMSystem")
+    fairplay = {system.kid for system in request.drm_systems if system.system_id == isobmff.FAIRPLAY}
+    keys, systems = [], []
+    for asked in request.keys:
+        scheme = Scheme.CBCS if fairplay else Scheme.CENC
+        granted = _Granted(asked.kid, scheme, provider.content_key(request.content_id, asked.kid))
+        iv = asked.explicit_iv
+        if iv is None and asked.kid in fairplay:
+            iv = provider.initialization_vector(request.content_id, asked.kid)
+        keys.append(replace(asked, key=granted.key, explicit_iv=iv))
+        systems += [_signal_v1(one, granted, license_url) for one in request.drm_systems if one.kid == asked.kid]
+    return speke_v1.build(speke_v1.Document(request.content_id, tuple(keys), tuple(systems)))
+
+
+def _signal_v1(asked: speke_v1.DrmSystem, key: _Granted, license_url: str | None) -> speke_v1.DrmSystem:
+    whole = _with_license(_signal(DrmSystem(key.kid, asked.system_id), key), license_url)
+    tag = hls.attributes(whole.hls_media) if whole.hls_media else {}
+    offered = speke_v1.DrmSystem(
+        key.kid,
+        asked.system_id,
+        pssh=whole.pssh,
+        content_protection_data=whole.content_protection_data,
+        key_uri=tag.get("URI"),
+        key_format=tag.get("KEYFORMAT"),
+        key_format_versions=tag.get("KEYFORMATVERSIONS"),
+        protection_header=None if whole.smooth_header is None else b64decode(whole.smooth_header),
+    )
+    wanted = _there(asked).keys() or _there(offered).keys()
+    return replace(asked, **{name: value for name, value in _there(offered).items() if name in wanted})
+
+
+def _there(system: speke_v1.DrmSystem) -> dict[str, Any]:
+    """The signaling that is there, be it only as an empty element."""
+    names = vars(system).keys() - {"kid", "system_id"}
+    return {name: value for name in names if (value := getattr(system, name)) is not None}
 
 
 @dataclass(frozen=True)

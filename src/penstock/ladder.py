@@ -111,17 +111,20 @@ def job_settings(
     asset_id: str,
     poster: bool,
     clear_files: bool = False,
+    contract: tuple[str, str] = ("PRESET_VIDEO_3", "PRESET_AUDIO_1"),
 ) -> JsonObject:
     """Write the `Settings` of CreateJob for the built-in ladder.
 
     destination_uri: `s3://bucket/prefix` without a slash at its end; below it come `stream/main` and `poster/poster`.
+    contract: SPEKE presets for video and audio, which say how many keys there are and for what.
     clear_files: make the MP4 files that MediaPackage packages and encrypts, at `mp4/main`, instead of a stream.
     """
     ladder = rungs(source)
     if clear_files:
         groups = [_file_group(source, ladder, f"{destination_uri}/mp4/main")]
     else:
-        groups = [_cmaf_group(source, ladder, f"{destination_uri}/stream/main", _encryption(speke_url, asset_id))]
+        encryption = _encryption(speke_url, asset_id, contract)
+        groups = [_cmaf_group(source, ladder, f"{destination_uri}/stream/main", encryption)]
     if poster:
         groups.append(_poster_group(source, ladder, f"{destination_uri}/poster/poster"))
     # AUTO turns the picture upright by the file's own rotation; MediaConvert's default leaves it lying.
@@ -266,8 +269,8 @@ def _file_group(source: SourceProperties, ladder: list[Rung], destination: str) 
     }
 
 
-def _encryption(speke_url: str, asset_id: str) -> JsonObject:
-    """cbcs (SAMPLE_AES) is the scheme all three DRM systems take; no clear lead; separate keys for video and audio."""
+def _encryption(speke_url: str, asset_id: str, contract: tuple[str, str]) -> JsonObject:
+    """cbcs (SAMPLE_AES) is the scheme all three DRM systems take; no clear lead."""
     return {
         "Type": "SPEKE",
         "EncryptionMethod": "SAMPLE_AES",
@@ -278,8 +281,8 @@ def _encryption(speke_url: str, asset_id: str) -> JsonObject:
             "DashSignaledSystemIds": [WIDEVINE, PLAYREADY],
             "HlsSignaledSystemIds": [FAIRPLAY],
             "EncryptionContractConfiguration": {
-                "SpekeVideoPreset": "PRESET_VIDEO_1",
-                "SpekeAudioPreset": "PRESET_AUDIO_1",
+                "SpekeVideoPreset": contract[0],
+                "SpekeAudioPreset": contract[1],
             },
         },
     }

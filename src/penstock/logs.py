@@ -10,7 +10,8 @@ import sys
 _SECRETS = re.compile(
     r"((?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|Signature|Policy|Key-Pair-Id)=)[^&\s'\"]+"
     r"|((?:Bearer|AWS4-HMAC-SHA256)\s+)[^\s'\"][^'\"\n]*"
-    r"|(CloudFront-(?:Policy|Signature)['\"]?\s*[=:]\s*['\"]?)[^;\s'\"]+"
+    r"|((?:CloudFront-(?:Policy|Signature)|Penstock-Session)['\"]?\s*[=:]\s*['\"]?)[^;\s'\"]+"
+    r"|(/t/)[\w-]{40,}"
     r"|(/watch/[0-9a-f-]{36}#)\S+",
     re.IGNORECASE,
 )

@@ -10,17 +10,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from penstock import cdn_identifier
 from penstock.errors import InvalidRequest, JobFailed, NotFound, Unavailable, UpstreamError
 from penstock.formats import dash
 from penstock.ladder import FAIRPLAY, SEGMENT_S
 from penstock.model import JsonObject
+from penstock.outputs import key_tiers
 from penstock.settings import Clients, Settings
 from penstock.upstream import translated
 
@@ -40,6 +42,7 @@ class Packaged:
     dash: str | None
     hls: str | None
     key_ids: tuple[str, ...]
+    key_tiers: Mapping[str, str]
     duration_ms: int | None
 
 
@@ -125,10 +128,11 @@ def _ensure_group(client: Any, settings: Settings) -> None:
 
 
 def _configurations(settings: Settings) -> dict[str, JsonObject]:
-    """DASH for our licenses, CMAF for FairPlay: one key for video and one for audio in each, no clear lead."""
+    """DASH for our licenses, CMAF for FairPlay: keys by the encryption contract in each, no clear lead."""
 
     def encryption(system: str) -> JsonObject:
-        contract = {"PresetSpeke20Audio": "PRESET-AUDIO-1", "PresetSpeke20Video": "PRESET-VIDEO-1"}
+        video, audio = (preset.replace("_", "-") for preset in settings.presets)
+        contract = {"PresetSpeke20Audio": audio, "PresetSpeke20Video": video}
         return {
             "SpekeKeyProvider": {
                 "EncryptionContractConfiguration": contract,
@@ -185,6 +189,7 @@ def _packaged(urls: list[str], settings: Settings) -> Packaged:
         dash=_path(found.get("mpd")),
         hls=_path(found.get("m3u8")),
         key_ids=() if mpd is None else tuple(str(key_id) for key_id in dash.key_ids(mpd)),
+        key_tiers={} if mpd is None else key_tiers(mpd),
         duration_ms=None if mpd is None else round(dash.duration_s(mpd) * 1000),
     )
 
@@ -199,12 +204,7 @@ def _path(url: str | None) -> str | None:
 
 def _fetched(url: str, settings: Settings) -> bytes:
     """A manifest straight from the egress, as the edge gets it."""
-    headers = {}
-    if settings.cdn_secret:
-        try:
-            headers[CDN_HEADER] = (settings.secrets_dir / "cdn-identifier").read_text().strip()
-        except OSError as exc:
-            raise Unavailable("the CDN identifier cannot be read; it is a file of the secrets folder") from exc
+    headers = {CDN_HEADER: cdn_identifier.read(settings)} if settings.cdn_secret else {}
     try:
         response = httpx.get(url, headers=headers, timeout=30, trust_env=False)
     except httpx.HTTPError as exc:

@@ -23,14 +23,6 @@ class AssetState(StrEnum):
     FAILED = "failed"
 
 
-class TrackType(StrEnum):
-    """CPIX intendedTrackType values we give keys to (SPEKE v2, encryption contract)."""
-
-    ALL = "ALL"
-    VIDEO = "VIDEO"
-    AUDIO = "AUDIO"
-
-
 class Scheme(StrEnum):
     """Common encryption schemes of ISO/IEC 23001-7."""
 
@@ -125,6 +117,10 @@ class Asset:
     """Progress of the conversion, 0 to 100, while converting."""
 
 
+JsonObject = dict[str, Any]
+"""A decoded JSON object whose members are checked by whoever reads them."""
+
+
 @dataclass(frozen=True)
 class PlaybackSession:
     """One granted playback. `cookies`, tokens and addresses with them are secrets of the viewer."""
@@ -139,11 +135,10 @@ class PlaybackSession:
     hls_url: str | None = None
     dash_token_url: str | None = field(default=None, repr=False)
     hls_token_url: str | None = field(default=None, repr=False)
-    license_url: str = ""
+    license_url: str | None = None
+    """Of ClearKey licenses; None where a DRM vendor gives them."""
+    drm: dict[str, JsonObject] = field(default_factory=dict, repr=False)
+    """How a player gets licenses of a vendor, by EME's name of the DRM system."""
     watch_url: str = field(default="", repr=False)
     license_token: str = field(default="", repr=False)
     cookies: dict[str, str] = field(default_factory=dict, repr=False)
-
-
-JsonObject = dict[str, Any]
-"""A decoded JSON object whose members are checked by whoever reads them."""

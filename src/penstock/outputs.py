@@ -10,10 +10,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from penstock import templates
+from penstock import templates, tiers
 from penstock.errors import FormatError, InvalidRequest, JobFailed, NotFound
 from penstock.formats import dash, hls, smil
 from penstock.model import JsonObject
@@ -48,6 +48,7 @@ class Found:
     smil: str | None = None
     poster: str | None = None
     key_ids: tuple[str, ...] = ()
+    key_tiers: Mapping[str, str] = field(default_factory=dict)
     duration_ms: int | None = None
 
 
@@ -60,7 +61,7 @@ class Outputs:
         self._sizes = sizes
         self._s3 = clients.s3
         self._bucket = settings.media_bucket
-        self._license_url = settings.url + LICENSE_PATH
+        self._license_url = None if settings.drm_file else settings.url + LICENSE_PATH
 
     def publishable(self, job_settings: JsonObject) -> Found:
         """Check every output and write viewer manifests and SMIL beside them.
@@ -143,7 +144,8 @@ class Outputs:
         self._need(key, dash.segment_names(mpd), spare=dash.approximate_segments(mpd))
         self._write(hls.viewer_name(key), dash.viewer_manifest(mpd, license_url=self._license_url))
         ids = tuple(str(key_id) for key_id in dash.key_ids(mpd))
-        return Found(dash=hls.viewer_name(key), key_ids=ids, duration_ms=round(dash.duration_s(mpd) * 1000))
+        duration_ms = round(dash.duration_s(mpd) * 1000)
+        return Found(dash=hls.viewer_name(key), key_ids=ids, key_tiers=key_tiers(mpd), duration_ms=duration_ms)
 
     def _hls(self, key: str) -> Found:
         text = self._read_text(key)
@@ -199,13 +201,18 @@ class Outputs:
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=kind)
 
 
+def key_tiers(mpd: bytes) -> dict[str, str]:
+    """What each key of a manifest opens at most: AUDIO, SD, HD or UHD."""
+    return {str(kid): tiers.of_pixels(pixels).name for kid, pixels in dash.key_pixels(mpd).items()}
+
+
 def _merged(first: Found, second: Found) -> Found:
     """What the first has, else what the second has: the first group of a kind is the one that viewers get."""
     return Found(*(mine or theirs for mine, theirs in zip(_values(first), _values(second), strict=True)))
 
 
 def _values(found: Found) -> tuple[Any, ...]:
-    return (found.dash, found.hls, found.smil, found.poster, found.key_ids, found.duration_ms)
+    return (found.dash, found.hls, found.smil, found.poster, found.key_ids, found.key_tiers, found.duration_ms)
 
 
 def _pattern(name: str) -> str:

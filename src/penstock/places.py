@@ -53,13 +53,17 @@ class Window:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Window]:
-    """Open a local file to read at any place. Raises InvalidRequest when it cannot be opened."""
+    """Open a local file to read at any place. Raises InvalidRequest when it cannot be opened, or is no regular file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # O_NONBLOCK changes nothing about a file, and opening a pipe would wait for somebody who writes to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as exc:
         raise InvalidRequest(f"{path} cannot be read: {exc.strerror}") from exc
     try:
-        yield Window(descriptor, os.fstat(descriptor).st_size)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidRequest(f"{path} is not a regular file")
+        yield Window(descriptor, found.st_size)
     finally:
         os.close(descriptor)
 
@@ -137,8 +141,6 @@ class Places:
         if not path.exists():
             raise NotFound(f"{path} is missing")
         with opened(path) as window:
-            if not stat.S_ISREG(os.fstat(window.descriptor).st_mode):
-                raise InvalidRequest(f"{path} is not a regular file")
             if window.size_bytes > limit_bytes:
                 raise ManifestError(f"{path} has more than {limit_bytes} bytes")
             return window.read(0, limit_bytes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from penstock.errors import Unavailable
+
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file only its owner can read, whole or not at all, even when the machine stops half way."""
@@ -15,3 +17,22 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def read_private(path: Path) -> bytes:
+    """What a secret file holds. Raises Unavailable naming a file that is empty or cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        raise Unavailable(f"the secret {path} cannot be read ({exc.strerror}); `penstock up` makes it") from exc
+    if not content.strip():
+        raise Unavailable(f"the secret {path} is empty")
+    return content
+
+
+def read_private_text(path: Path) -> str:
+    """Likewise for a secret that is ASCII text, which is never repeated."""
+    try:
+        return read_private(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise Unavailable(f"the secret {path} is damaged: it holds bytes that are no text") from None

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penstock import ledger, mediapackage
+from penstock import ledger, mediapackage, repackaging
 from penstock.errors import JobFailed, NotFound, PenstockError, UpstreamError
 from penstock.formats import events
 from penstock.formats.events import JobStateChange, PackagingChange
@@ -166,6 +166,8 @@ class _End:
         sizes = listing(self.ledger.objects(prefix + "/"))
         try:
             found = Outputs(prefix, sizes, self.clients, self.settings).publishable(job["Settings"])
+            if self.settings.delivery == "mediapackage":
+                found = repackaging.with_files(found, prefix, sizes, self.clients, self.settings)
             if self.settings.delivery == "mediapackage" and found.smil and not (found.dash or found.hls):
                 packaged = mediapackage.package(
                     *self.names, self.conversion.job_id, found.smil, self.clients, self.settings
@@ -189,6 +191,7 @@ class _End:
             "smil": found.smil,
             "poster": found.poster,
             "keyIds": list(found.key_ids),
+            "keyTiers": dict(found.key_tiers),
             "durationMs": found.duration_ms or _duration_ms(job),
             "objectKey": object_key,
             "title": object_key.rpartition("/")[2],

@@ -68,6 +68,7 @@ jobs = sa.Table(
     sa.Column("smil", sa.Text),
     sa.Column("poster", sa.Text),
     sa.Column("key_ids", sa.JSON, nullable=False),
+    sa.Column("key_tiers", sa.JSON),
     sa.Column("changed_at", UtcDateTime, nullable=False),
     sa.Index("jobs_by_state", "state"),
 )
@@ -87,7 +88,15 @@ playback_sessions = sa.Table(
     sa.Column("serial", sa.Integer, nullable=False),
     sa.Column("seen_at", UtcDateTime),
     sa.Column("streaming_since", UtcDateTime),
+    sa.Column("overlay", sa.Text),
+    sa.Column("score", sa.Integer, nullable=False, server_default="0"),
+    # What the edge and the player told, added up; see `anomaly`.
+    sa.Column("observed", sa.JSON(none_as_null=True)),
+    sa.Column("suspicious_at", UtcDateTime),
+    sa.Column("terms", sa.JSON),
+    sa.Column("key_thumbprint", sa.String(43)),
     sa.Index("playback_sessions_by_asset", "asset_id"),
+    sa.Index("playback_sessions_by_score", "score"),
     sa.Index("playback_sessions_by_expiry", "expires_at"),
     sa.Index("playback_sessions_by_viewer", "viewer", "created_at", "id"),
     sa.Index("playback_sessions_by_serial", "serial", unique=True),
@@ -108,4 +117,40 @@ seen_events = sa.Table(
     sa.Column("id", sa.String(256), primary_key=True),
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Index("seen_events_by_age", "seen_at"),
+)
+
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    # Names of event types, a list; empty is all of them.
+    sa.Column("events", sa.JSON, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # Secrets are derived from the master secret, the id and this number, so none lies here.
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("rotated_at", UtcDateTime),
+)
+
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    # SQLite counts only in a column of the type INTEGER.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("endpoint_id", sa.String(36), sa.ForeignKey("webhook_endpoints.id"), nullable=False),
+    sa.Column("event_id", sa.String(64), nullable=False),
+    sa.Column("type", sa.String(32), nullable=False),
+    sa.Column("asset_id", sa.String(36), nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("due_at", UtcDateTime, nullable=False),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("last_status", sa.Integer),
+    sa.Column("last_error", sa.Text),
+    sa.Index("webhook_deliveries_by_due", "state", "due_at"),
+    sa.Index("webhook_deliveries_by_asset", "endpoint_id", "asset_id", "state", "id"),
 )

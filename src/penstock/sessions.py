@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from penstock import entries
+from penstock import anomaly, entries
+from penstock.anomaly import Observed, Window
 from penstock.database import Database
 from penstock.entries import Ending, Session
 from penstock.errors import NotFound, SessionExpired, TooManyStreams
+from penstock.formats.cookies import SERIALS
 from penstock.schema import assets, playback_sessions
+from penstock.terms import USUAL, Terms
+from penstock.webhooks import events, outbox
+from penstock.webhooks.events import EventType
 
-SERIALS = range(1, 1_000_000_000)
-"""Also moments of the years 1970 to 2001, so that a signed policy can carry a session's serial (see `playback`)."""
 JUST_HEARD = timedelta(seconds=5)
 """Players ask for several licenses at once; one of them is news."""
 REMEMBERED = timedelta(days=30)
+BATCH = 1000
+WINDOWS_AT_ONCE = 100
 
 _table = playback_sessions.c
 
@@ -47,15 +53,31 @@ class Sessions:
         streams: int = 0,
         wins: Wins = Wins.NEWEST,
         silence_s: int = 90,
+        suspicious_score: int = 60,
+        revoke_score: int = 0,
     ) -> None:
-        """streams: per viewer, 0 is any number. silence_s: a stream unheard of for so long may lose its place."""
+        """streams: per viewer, 0 is any number. silence_s: a stream unheard of for so long may lose its place.
+
+        suspicious_score: told once a session reaches it. revoke_score: ends the session; 0 never does.
+        """
         self._begin = database.begin
         self._clock = clock
         self._streams = streams
         self._wins = wins
         self._silence = timedelta(seconds=silence_s)
+        self._suspicious_score = suspicious_score
+        self._revoke_score = revoke_score
 
-    def open(self, asset_id: str, viewer: str, ttl_s: int, max_s: int | None = None) -> Session:
+    def open(
+        self,
+        asset_id: str,
+        viewer: str,
+        ttl_s: int,
+        max_s: int | None = None,
+        *,
+        overlay: str | None = None,
+        terms: Terms = USUAL,
+    ) -> Session:
         """Let a viewer watch an asset for `ttl_s`, which heartbeats renew up to `max_s` from now. Raises NotFound."""
         now = self._clock().replace(microsecond=0)
         session = Session(
@@ -67,6 +89,8 @@ class Sessions:
             ended_at=None,
             ttl_s=ttl_s,
             renewable_until=now + timedelta(seconds=max(max_s or ttl_s, ttl_s)),
+            overlay=overlay,
+            terms=terms.stored() or None,
         )
         with self._begin(writes=True) as connection:
             alive = (assets.c.id == asset_id) & assets.c.deleted_at.is_(None)
@@ -74,6 +98,7 @@ class Sessions:
                 raise NotFound(f"there is no asset {asset_id!r}")
             session = replace(session, serial=_free_serial(connection))
             connection.execute(sa.insert(playback_sessions).values(vars(session)))
+            _tell(connection, EventType.SESSION_OPENED, session, now)
         return session
 
     def get(self, session_id: str) -> Session:
@@ -81,9 +106,23 @@ class Sessions:
         with self._begin() as connection:
             return _get(connection, session_id)
 
+    def bind(self, session_id: str, key_thumbprint: str) -> Session:
+        """Bind a session to the key of the browser that claims it first; later ones find it bound. Raises NotFound."""
+        free = (_table.id == session_id) & _table.key_thumbprint.is_(None)
+        with self._begin(writes=True) as connection:
+            connection.execute(sa.update(playback_sessions).where(free).values(key_thumbprint=key_thumbprint))
+            return _get(connection, session_id)
+
     def of(self, viewer: str, limit: int, cursor: str | None = None) -> tuple[list[Session], str | None]:
         """Up to `limit` sessions of a viewer, newest first, and the cursor of the next page if there is one."""
-        query = sa.select(playback_sessions).where(_table.viewer == viewer)
+        return self._page(_table.viewer == viewer, limit, cursor)
+
+    def suspicious(self, score: int, limit: int, cursor: str | None = None) -> tuple[list[Session], str | None]:
+        """The same for sessions of anybody whose score is `score` or more."""
+        return self._page(_table.score >= score, limit, cursor)
+
+    def _page(self, which: sa.ColumnElement[bool], limit: int, cursor: str | None) -> tuple[list[Session], str | None]:
+        query = sa.select(playback_sessions).where(which)
         query = query.order_by(_table.created_at.desc(), _table.id.desc()).limit(limit + 1)
         if cursor is not None:
             created_at, session_id = entries.read_cursor(cursor)
@@ -99,14 +138,14 @@ class Sessions:
         """End a session; again is no change. Raises NotFound."""
         self.get(session_id)
         with self._begin(writes=True) as connection:
-            _end(connection, _table.id == session_id, self._clock(), Ending.ENDED)
+            end(connection, _table.id == session_id, self._clock(), Ending.ENDED)
 
     def end_all(self, viewer: str) -> int:
         """End every live session of a viewer; returns how many there were."""
         now = self._clock()
         with self._begin(writes=True) as connection:
             live = (_table.viewer == viewer) & (_table.expires_at > now)
-            return _end(connection, live, now, Ending.ENDED)
+            return end(connection, live, now, Ending.ENDED)
 
     def watch(self, session: Session) -> None:
         """A license is asked for: `take_stream`, unless the session has been heard of a moment ago."""
@@ -114,11 +153,12 @@ class Sessions:
         if session.streaming_since is None or not heard:
             self.take_stream(session.id)
 
-    def take_stream(self, session_id: str) -> Session:
+    def take_stream(self, session_id: str, *, beat: bool = False) -> Session:
         """Note that this session is being watched now: it takes one of its viewer's streams, or keeps its own.
 
         Raises SessionExpired when it is over, TooManyStreams when the viewer's other streams keep their places. Where
         the newest wins, a stream that was heard of longest ago makes room: first one that fell silent, else the oldest.
+        beat: it is a heartbeat that tells.
         """
         now = self._clock()
         with self._begin(writes=True) as connection:
@@ -133,12 +173,15 @@ class Sessions:
             if own.streaming_since is None:
                 self._make_room(connection, list(live.values()), now)
             changes: dict[str, Any] = {"seen_at": now, "streaming_since": own.streaming_since or now}
+            observed = Observed.of_json(own.observed)
+            if beat and not observed.beacons:
+                changes |= _judged(observed.heard_of())
             connection.execute(sa.update(playback_sessions).where(_table.id == session_id).values(changes))
         return replace(own, **changes)
 
     def renew(self, session_id: str) -> Session:
         """A heartbeat: `take_stream`, and the session's life begins anew, though never beyond `renewable_until`."""
-        session = self.take_stream(session_id)
+        session = self.take_stream(session_id, beat=True)
         until = self._clock().replace(microsecond=0) + timedelta(seconds=session.ttl_s)
         expires_at = max(session.expires_at, min(until, session.renewable_until))
         with self._begin(writes=True) as connection:
@@ -153,11 +196,58 @@ class Sessions:
         with self._begin(writes=True) as connection:
             connection.execute(sa.update(playback_sessions).where(streaming).values(seen_at=silent))
 
+    def observe(self, windows: Sequence[tuple[str | int, Window]]) -> int:
+        """Take in what the edge saw of sessions, named by id or serial; returns how many of them are live here."""
+        known = 0
+        for start in range(0, len(windows), WINDOWS_AT_ONCE):  # so that heartbeats and licenses get their turn between
+            with self._begin(writes=True) as connection:
+                for name, window in windows[start : start + WINDOWS_AT_ONCE]:
+                    which = _table.serial == name if isinstance(name, int) else _table.id == name
+                    seen = partial(Observed.plus, window=window, now_s=self._clock().timestamp())
+                    known += self._observe(connection, which, seen)
+        return known
+
+    def tampered(self, session_id: str, times: int) -> None:
+        """Take in that a player found its overlay removed or hidden."""
+        with self._begin(writes=True) as connection:
+            self._observe(connection, _table.id == session_id, lambda observed: observed.tampered_with(times))
+
+    def _observe(
+        self, connection: sa.Connection, which: sa.ColumnElement[bool], add: Callable[[Observed], Observed]
+    ) -> bool:
+        """Judge a live session anew; tells once when it becomes suspicious, and ends it at the threshold for that."""
+        now = self._clock()
+        live = which & _table.ended_at.is_(None) & (_table.expires_at > now)
+        row = connection.execute(sa.select(playback_sessions).where(live).with_for_update()).mappings().first()
+        if row is None:
+            return False
+        session = Session(**row)
+        changes = _judged(add(Observed.of_json(session.observed)))
+        fresh = session.suspicious_at is None and changes["score"] >= self._suspicious_score
+        if fresh:
+            changes["suspicious_at"] = now
+        mine = _table.id == session.id
+        connection.execute(sa.update(playback_sessions).where(mine).values(changes))
+        if fresh:
+            _tell(connection, EventType.SESSION_SUSPICIOUS, replace(session, **changes), now)
+        if 0 < self._revoke_score <= changes["score"]:
+            end(connection, mine, now, Ending.SUSPICIOUS)
+        return True
+
     def revoked(self) -> list[Session]:
         """Sessions that were ended although cookies or tokens of theirs may not have expired yet."""
         query = sa.select(playback_sessions).where(_table.ended_at.is_not(None), _table.expires_at > self._clock())
         with self._begin() as connection:
             return [Session(**row) for row in connection.execute(query.order_by(_table.id)).mappings()]
+
+    def note_expired(self) -> None:
+        """Note the end of sessions that have expired, so that whoever listens hears of it; a thousand at a time."""
+        while True:
+            now = self._clock()
+            expired = sa.select(_table.id).where(_table.ended_at.is_(None), _table.expires_at <= now).limit(BATCH)
+            with self._begin(writes=True) as connection:
+                if end(connection, _table.id.in_(expired.scalar_subquery()), now, Ending.EXPIRED) < BATCH:
+                    return
 
     def forget(self) -> None:
         """Drop sessions that are long over."""
@@ -174,13 +264,29 @@ class Sessions:
             raise TooManyStreams(f"{_streams(self._streams)} of this viewer run already; stop one of them first")
         streams.sort(key=lambda session: (session not in silent, session.streaming_since, session.id))
         leaving = [session.id for session in streams[:surplus]]
-        _end(connection, _table.id.in_(leaving), now, Ending.DISPLACED)
+        end(connection, _table.id.in_(leaving), now, Ending.DISPLACED)
+
+
+def _judged(observed: Observed) -> dict[str, Any]:
+    return {"observed": observed.as_json(), "score": anomaly.assess(observed).score}
+
+
+def end(connection: sa.Connection, which: sa.ColumnElement[bool], now: datetime, ending: Ending) -> int:
+    """End the sessions among `which` that have not ended, in a transaction of the caller's; returns how many."""
+    open_ones = which & _table.ended_at.is_(None)
+    statement = sa.update(playback_sessions).where(open_ones).values(ended_at=now, ending=ending.value)
+    ended = connection.execute(statement.returning(*playback_sessions.c)).mappings().all()
+    for row in ended:
+        _tell(connection, events.OF_ENDING[ending], Session(**row), now)
+    return len(ended)
 
 
 def over(session: Session) -> SessionExpired | TooManyStreams:
     """Why a session that is not live any more is not."""
     if session.ending == Ending.DISPLACED:
         return TooManyStreams("this stream has ended because the viewer began another one")
+    if session.ending == Ending.SUSPICIOUS:
+        return SessionExpired("the playback session was ended, because it was not used as a player uses it")
     return SessionExpired("the playback session is over; ask for a new one")
 
 
@@ -196,11 +302,9 @@ def _get(connection: sa.Connection, session_id: str) -> Session:
     return Session(**row)
 
 
-def _end(connection: sa.Connection, which: sa.ColumnElement[bool], now: datetime, ending: Ending) -> int:
-    open_ones = which & _table.ended_at.is_(None)
-    return connection.execute(
-        sa.update(playback_sessions).where(open_ones).values(ended_at=now, ending=ending.value)
-    ).rowcount
+def _tell(connection: sa.Connection, kind: EventType, session: Session, now: datetime) -> None:
+    about = events.about_session(session)
+    outbox.tell(connection, kind, lambda: events.event(kind, session.asset_id, now, about))
 
 
 def _free_serial(connection: sa.Connection) -> int:

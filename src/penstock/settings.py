@@ -7,6 +7,8 @@ its service-specific forms), so the same settings hold on one machine and in an 
 from __future__ import annotations
 
 import difflib
+import ipaddress
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,8 +18,11 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from penstock.errors import InvalidRequest
+from penstock.formats import contracts
+from penstock.tiers import Policy, Tier
 
 PREFIX = "PENSTOCK_"
 
@@ -50,10 +55,47 @@ def _number(text: str) -> int:
     return number
 
 
+def _amount(text: str) -> float:
+    if not math.isfinite(number := float(text)) or number < 0:
+        raise ValueError("is less than 0")
+    return number
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    return tuple(str(ipaddress.ip_network(part.strip())) for part in text.split(",") if part.strip())
+
+
+def _rate(text: str) -> float:
+    if not 1 <= (number := float(text)) <= 100:
+        raise ValueError("is not between 1 and 100")
+    return number
+
+
+def _score(text: str) -> int:
+    if not 0 <= (number := int(text)) <= 100:
+        raise ValueError("is not between 0 and 100")
+    return number
+
+
 def _wins(text: str) -> str:
     if text not in ("newest", "oldest"):
         raise ValueError("is neither newest nor oldest")
     return text
+
+
+def _contract(text: str) -> str:
+    video, _, audio = text.upper().partition("+")
+    try:
+        contracts.contract(video, audio)
+    except InvalidRequest as exc:
+        raise ValueError(exc.message) from exc
+    return f"{video}+{audio}"
+
+
+def _tier(text: str) -> str:
+    if text.upper() not in Tier.__members__:
+        raise ValueError(f"is none of {', '.join(Tier.__members__).lower()}")
+    return text.lower()
 
 
 def _delivery(text: str) -> str:
@@ -77,9 +119,28 @@ class Settings:
         "IAM role that MediaConvert takes",
     )
     mediaconvert_queue: str = _setting(str, "", "MediaConvert queue (name or ARN); empty takes the default queue")
+    max_job_cost_usd: float = _setting(
+        _amount, 0.0, "most that one conversion may cost by estimate; a dearer one is refused; 0 is any", "USD"
+    )
     database_url: str = _setting(str, "", "SQLAlchemy address of the catalogue; empty is SQLite in the data folder")
+    jobs_database_url: str = _setting(
+        str, "", "PostgreSQL address of the jobs that a stack shares with engines; empty is SQLite in the data folder"
+    )
+    engines: int = _setting(_number, 1, "engines that a stack with a shared database runs itself")
     speke_url: str = _setting(str, "", "key provider address in job settings; empty is <url>/speke/v2/copyProtection")
+    encryption_contract: str = _setting(
+        _contract,
+        "PRESET_VIDEO_3+PRESET_AUDIO_1",
+        "SPEKE presets of the built-in ladder, video+audio; the default has keys for SD, HD, UHD and audio",
+    )
+    software_tier: str = _setting(_tier, "uhd", "best keys that ClearKey and software DRM get: audio, sd, hd or uhd")
+    hardware_tier: str = _setting(_tier, "uhd", "best keys that DRM in hardware gets: audio, sd, hd or uhd")
     secrets_dir: Path = _setting(Path, Path("penstock-data/secrets"), "folder with the keys, each a file of mode 0600")
+    master_secret: str = _setting(
+        str,
+        "",
+        "ARN of the secret in Secrets Manager with the master key; empty reads master.key in the secrets folder",
+    )
     key_pair_id: str = _setting(str, "penstock-1", "CloudFront public key id that signed cookies name")
     allowed_origins: tuple[str, ...] = _setting(_origins, (), "more origins whose pages may upload and play (a,b)")
     event_bus: str = _setting(str, "default", "EventBridge bus for our own events")
@@ -89,7 +150,23 @@ class Settings:
     heartbeat_s: int = _setting(_positive, 30, "time between two heartbeats of a player", "s")
     streams_per_viewer: int = _setting(_number, 0, "streams that a viewer may watch at a time; 0 is any number")
     stream_wins: str = _setting(_wins, "newest", "who keeps a stream when there are too many: newest or oldest")
+    front_networks: tuple[str, ...] = _setting(
+        _networks, (), "networks of servers in front of the edge, whose CloudFront-Viewer-* headers are believed (a,b)"
+    )
+    input_networks: tuple[str, ...] = _setting(
+        _networks, (), "networks that are not public and MediaConvert on this machine may read http inputs from (a,b)"
+    )
+    pace: bool = _setting(_flag, True, "let each viewer fetch a film no faster than it can be watched")
+    pace_rate: float = _setting(_rate, 1.25, "media time per time on the clock, at normal speed, for each stream")
+    pace_burst_s: int = _setting(_positive, 90, "media time that is let out to begin with", "s")
+    drm_file: Path | None = _setting(Path, None, "private file that names a DRM vendor; without it ClearKey alone")
     edge_token_file: Path | None = _setting(Path, None, "file with the secret of the edge, which asks who was revoked")
+    suspicious_score: int = _setting(_score, 60, "score from which a session is told to be suspicious, 0 to 100")
+    revoke_score: int = _setting(_score, 0, "score from which a session is ended by itself, 1 to 100; 0 ends none")
+    overlay: bool = _setting(_flag, False, "show the viewer's name over the picture, unless a session says otherwise")
+    webhook_private_targets: bool = _setting(
+        _flag, False, "let webhooks go to this machine and private networks, also by plain http"
+    )
     upload_ttl_s: int = _setting(_positive, 3600, "life of one presigned upload request", "s")
     upload_abandoned_s: int = _setting(_positive, 7 * 86400, "age at which an unfinished upload is removed", "s")
     multipart_threshold_bytes: int = _setting(
@@ -110,6 +187,16 @@ class Settings:
     cdn_secret: str = _setting(
         str, "", "ARN of the secret with the edge's CDN identifier; empty lets anybody fetch from MediaPackage"
     )
+
+    @cached_property
+    def key_policy(self) -> Policy:
+        return Policy(Tier[self.software_tier.upper()], Tier[self.hardware_tier.upper()])
+
+    @cached_property
+    def presets(self) -> tuple[str, str]:
+        """The encryption contract's presets for video and for audio."""
+        video, _, audio = self.encryption_contract.partition("+")
+        return video, audio
 
     @cached_property
     def speke_address(self) -> str:
@@ -156,8 +243,17 @@ class Clients:
 
 
 def clients(session: boto3.Session | None = None) -> Clients:
-    """Build the clients; region, credentials and endpoints are boto3's own settings (AWS_*)."""
-    session = session or boto3.Session()
+    """Build the clients; region, credentials and endpoints are boto3's own settings (AWS_*).
+
+    Raises InvalidRequest where these name no region, an unknown profile or an address that is none.
+    """
+    try:
+        return _clients(session or boto3.Session())
+    except (BotoCoreError, ValueError) as exc:
+        raise InvalidRequest(f"AWS cannot be reached with the AWS_ variables and files there are: {exc}") from exc
+
+
+def _clients(session: boto3.Session) -> Clients:
     config = Config(
         connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}, signature_version="v4"
     )

@@ -1,4 +1,7 @@
-"""How far an upload and a conversion are, on a terminal as bars, elsewhere as plain lines. Decides nothing."""
+"""How things look on a terminal: texts, times, and how far an upload and a conversion are. Decides nothing.
+
+Progress is bars on a terminal and plain lines elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Protocol
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
@@ -25,6 +31,11 @@ from penstock.model import JsonObject
 
 PLAIN_STEP_PERCENT = 10
 _NAME_CHARS = 40
+_BAR_CHARS = 20
+# Columns of the terminal that a line of progress takes beside the file's name: spinner, words, bar, percent, time left;
+# the same with the speed; and with the bytes, too.
+_NARROW, _USUAL, _WIDE = 48, 60, 78
+_NAME_AT_LEAST = 12
 
 
 class Shown(Protocol):
@@ -38,14 +49,24 @@ def printable(text: str) -> str:
     return "".join(char if unicodedata.category(char)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+def local_time(iso: str) -> str:
+    """ "2026-11-24 18:45" in this machine's time zone, of a time as the API gives it."""
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def shortened(text: str, columns: int) -> str:
+    """`text`, cut with an ellipsis where it takes more columns of a terminal."""
+    return text if cell_len(text) <= columns else set_cell_size(text, columns - 1) + "…"
+
+
 @contextmanager
 def shown(console: Console, name: str) -> Iterator[Shown]:
     if not console.is_terminal:
         yield _Lines(console, name)
         return
-    upload = Progress(*_columns(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), console=console)
+    upload = Progress(*_columns(), *_figures(console.width), TimeRemainingColumn(), console=console)
     conversion = Progress(*_columns(), TimeRemainingColumn(), console=console)
-    bars = _Bars(upload, conversion, name)
+    bars = _Bars(upload, conversion, shortened(name, _name_chars(console.width)))
     try:
         yield bars
     finally:
@@ -55,14 +76,29 @@ def shown(console: Console, name: str) -> Iterator[Shown]:
 
 def _columns() -> tuple[SpinnerColumn, TextColumn, BarColumn, TaskProgressColumn]:
     # markup=False: a file may be called [red]
-    return SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn()
+    words = TextColumn("{task.description}", markup=False)
+    return SpinnerColumn(), words, BarColumn(bar_width=_BAR_CHARS), TaskProgressColumn()
+
+
+def _figures(width: int) -> list[ProgressColumn]:
+    """What a terminal of that width has room for beside the bar, which must not be squeezed."""
+    figures: list[ProgressColumn] = []
+    if width >= _WIDE + _NAME_AT_LEAST:
+        figures.append(DownloadColumn())
+    if width >= _USUAL + _NAME_AT_LEAST:
+        figures.append(TransferSpeedColumn())
+    return figures
+
+
+def _name_chars(width: int) -> int:
+    taken = max(part for part in (_NARROW, _USUAL, _WIDE) if part == _NARROW or width >= part + _NAME_AT_LEAST)
+    return min(_NAME_CHARS, max(4, width - taken))
 
 
 class _Bars:
     def __init__(self, upload: Progress, conversion: Progress, name: str) -> None:
         self._upload, self._conversion = upload, conversion
-        short = name if len(name) <= _NAME_CHARS else name[: _NAME_CHARS - 1] + "…"
-        self._sending = upload.add_task(f"uploading  {short}", total=None)
+        self._sending = upload.add_task(f"uploading  {name}", total=None)
         self._converting = conversion.add_task("converting", total=100)
         upload.start()
 
@@ -77,7 +113,8 @@ class _Bars:
         self._conversion.start()
         state = asset["state"]
         done = 100 if state == "published" else asset["percent"] or 0
-        self._conversion.update(self._converting, description=f"{state:<10}", completed=done)
+        # What failed has no progress; why it did is said below.
+        self._conversion.update(self._converting, description=f"{state:<10}", completed=done, visible=state != "failed")
 
 
 class _Lines:

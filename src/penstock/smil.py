@@ -11,7 +11,7 @@ import posixpath
 import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,10 @@ _CONTENT_TYPES = {".mp4": "video/mp4", ".srt": "application/x-subrip", ".smil": 
 
 @dataclass(frozen=True)
 class Made:
-    """What `make` left. `files`: as the SMIL names them; `written`: those of them that were made; `notes`: left out."""
+    """What `make` left. `smil`: its path or s3:// address; `files`: as it names them.
+
+    `written`: those of them that were made; `notes`: what was left out.
+    """
 
     smil: str
     files: tuple[str, ...]
@@ -65,7 +68,7 @@ def make(manifest: str, output: str, *, base: str | None = None, s3: Any = None)
         made = _make(location, within, Path(folder_name), posixpath.basename(key), s3)
         for name in (*made.written, posixpath.basename(key)):  # the SMIL last: who sees it finds all of its files
             _upload(s3, Path(folder_name, name), bucket, posixpath.join(posixpath.dirname(key), name))
-    return made
+    return replace(made, smil=output)
 
 
 def _upload(s3: Any, path: Path, bucket: str, object_key: str) -> None:

@@ -6,8 +6,6 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-import boto3
-
 from penstock import settings, smil
 from penstock.errors import InvalidRequest
 from penstock.showing import printable
@@ -47,4 +45,4 @@ def _client(*addresses: str) -> Any:
     """An S3 client where one is needed, made as everywhere else."""
     if not any(address.startswith("s3://") for address in addresses):
         return None
-    return settings.clients(boto3.Session()).s3
+    return settings.clients().s3

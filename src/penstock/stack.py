@@ -7,6 +7,7 @@ imports localaws. The description (`stack.json`) and every secret are readable b
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -16,23 +17,26 @@ import shlex
 import socket
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from penstock import keyring
+from penstock import keyring, master_key
 from penstock import settings as settings_module
 from penstock.errors import Conflict, InvalidRequest, NotFound, PenstockError, Unavailable
 from penstock.formats import cookies
 from penstock.model import JsonObject
-from penstock.private_files import write_private
+from penstock.private_files import read_private_text, write_private
 from penstock.settings import PREFIX, Settings
 
 REGION = "us-east-1"
 ACCOUNT_ID = "000000000000"
 CDN_SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:penstock-cdn"
 LOOPBACK = "127.0.0.1"
+LAST_PORT = 65535
+OF_THE_STACK = ("jobs_database_url", "engines", "input_networks")
+"""Settings that are about the stack alone; its processes are not told, least of all a password."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ class Ports:
         Addresses stand in job settings and manifests, so a restart had better keep them.
         """
         for name, port in vars(self).items():
-            if not 0 <= port <= 65535:
-                raise InvalidRequest(f"the {name} port is {port}; a port is 0 to 65535, and 0 takes a free one")
+            if not 0 <= port <= LAST_PORT:
+                raise InvalidRequest(f"the {name} port is {port}; a port is 0 to {LAST_PORT}, and 0 takes a free one")
         chosen = Ports(**{name: port or free_port(last.get(name, 0)) for name, port in vars(self).items()})
         if len(set(vars(chosen).values())) < 3:
             raise InvalidRequest(f"three different ports are needed, got {chosen.edge}, {chosen.aws} and {chosen.s3}")
@@ -88,25 +92,26 @@ def up(data_dir: Path, ports: Ports, public_url: str | None, environ: Mapping[st
 def prepare(data_dir: Path, ports: Ports, public_url: str | None, environ: Mapping[str, str]) -> JsonObject:
     """Make folder, secrets and description, or find them as they were; returns the description."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
         _refuse_second(data_dir)
         last = _last_ports(data_dir)
         settings = _settings(data_dir, ports := ports.settled(last), public_url, environ)
+        data_dir.mkdir(parents=True, exist_ok=True)
         make_secrets(settings.secrets_dir)
         keyring.tidy(settings.secrets_dir)
         description = describe(settings, ports, api_port=free_port(last.get("api", 0)))
         write_private(data_dir / "stack.json", json.dumps(description, indent=2).encode())
     except OSError as exc:
-        raise Unavailable(f"{data_dir} cannot be used as the data folder: {exc.strerror or exc}") from exc
+        kind = Unavailable if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InvalidRequest
+        raise kind(f"{data_dir} cannot be used as the data folder: {exc.strerror or exc}") from exc
     return description
 
 
 def _last_ports(data_dir: Path) -> Mapping[str, int]:
     try:
-        ports: Mapping[str, int] = read_description(data_dir)["ports"]
-    except (PenstockError, KeyError, TypeError):
+        ports = read_description(data_dir)["ports"].items()
+    except (PenstockError, KeyError, TypeError, AttributeError):
         return {}
-    return ports
+    return {name: port for name, port in ports if type(port) is int and 0 <= port <= LAST_PORT}
 
 
 def _refuse_second(data_dir: Path) -> None:
@@ -155,7 +160,7 @@ def make_secrets(folder: Path) -> None:
         write_private(folder / "signing-key.pub.pem", public)
         write_private(folder / "signing-key.pem", private)
     for name, content in {
-        "master.key": secrets.token_bytes(32),
+        master_key.FILE: secrets.token_bytes(32),
         **({} if rotated else {"token.key": secrets.token_bytes(32), "path-token.key": keyring.new_path_token_key()}),
         "api-key": f"pk_{secrets.token_urlsafe(32)}".encode(),
         "event-token": secrets.token_urlsafe(32).encode(),
@@ -174,7 +179,7 @@ def _aws_credentials() -> bytes:
 
 
 def read_credentials(folder: Path) -> dict[str, str]:
-    lines = (folder / "aws-credentials").read_text().splitlines()
+    lines = read_private_text(folder / "aws-credentials").splitlines()
     pairs = dict(line.split(" = ", 1) for line in lines if " = " in line)
     return {name.removeprefix("aws_"): value for name, value in pairs.items()}
 
@@ -218,6 +223,9 @@ def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
             ],
             "allowed_origins": origins,
             "revocations": {"url": f"{api}/internal/revocations", "token_file": str(settings.edge_token_file)},
+            "front": list(settings.front_networks),
+            "signals": {"url": f"{api}/internal/signals", "token_file": str(settings.edge_token_file)},
+            **({"pace": {"rate": settings.pace_rate, "burst_s": settings.pace_burst_s}} if settings.pace else {}),
         },
         "services": [
             {
@@ -227,9 +235,22 @@ def describe(settings: Settings, ports: Ports, api_port: int) -> JsonObject:
                 "ready": f"{api}/healthz",
             }
         ],
+        "input_networks": list(settings.input_networks),
+        **_shared_jobs(settings),
         # The key is in the fragment, which browsers send to nobody.
-        "welcome": [f"Studio: {settings.url}/#key={(folder / 'api-key').read_text()}"],
+        "welcome": [f"Studio: {settings.url}/#key={read_private_text(folder / 'api-key')}"],
     }
+
+
+def _shared_jobs(settings: Settings) -> JsonObject:
+    """Where MediaConvert's jobs are shared with engines of other machines, if they are."""
+    if settings.jobs_database_url:
+        return {"database_url": settings.jobs_database_url, "engines": settings.engines}
+    if settings.engines != 1:
+        raise InvalidRequest(
+            f"{settings.engines} engines need a database that they share; --database postgresql://... names one"
+        )
+    return {}
 
 
 def own_origins(url: str, edge_port: int) -> list[str]:
@@ -282,6 +303,8 @@ def _service_environment(settings: Settings) -> dict[str, str]:
     """The settings that differ from their defaults, as environment variables: names of secret files, no secrets."""
     texts: dict[str, str] = {}
     for name, value in vars(settings).items():
+        if name in OF_THE_STACK:
+            continue
         if name in Settings.__dataclass_fields__ and value != Settings.__dataclass_fields__[name].default:
             texts[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
     return texts
@@ -311,30 +334,45 @@ def read_description(data_dir: Path) -> JsonObject:
     return description
 
 
+@contextlib.contextmanager
+def _described(data_dir: Path) -> Iterator[JsonObject]:
+    """The description, for a reader who takes its members to be there. Raises InvalidRequest where one is not."""
+    try:
+        yield read_description(data_dir)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise InvalidRequest(
+            f"{data_dir / 'stack.json'} does not describe a whole stack ({type(exc).__name__}: {exc}); `penstock up` "
+            "writes it anew, and `penstock local --env` is for what `penstock local` has started"
+        ) from exc
+
+
 def connection(data_dir: Path) -> tuple[str, str]:
-    """Address and API key of the stack in `data_dir`. Raises NotFound when none was started there."""
-    description = read_description(data_dir)
-    return description["edge"]["url"], (data_dir / "secrets" / "api-key").read_text().strip()
+    """Address and API key of the stack in `data_dir`.
+
+    Raises NotFound when none was started there, InvalidRequest or Unavailable for a folder that was damaged.
+    """
+    with _described(data_dir) as description:
+        return description["edge"]["url"], read_private_text(data_dir / "secrets" / "api-key")
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    """The variables that point any AWS client, and `penstock` itself, at the stack in `data_dir`."""
-    description = read_description(data_dir)
+    """The variables that point any AWS client, and `penstock` itself, at the stack in `data_dir`. Raises as above."""
     url, api_key = connection(data_dir)
-    ports, credentials = description["ports"], description["credentials"]
-    source, media = (bucket["name"] for bucket in description["buckets"])
-    return {
-        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{ports['aws']}",
-        "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports['s3']}",
-        "AWS_ACCESS_KEY_ID": credentials["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": credentials["secret_access_key"],
-        "AWS_DEFAULT_REGION": description["region"],
-        "PENSTOCK_SOURCE_BUCKET": source,
-        "PENSTOCK_MEDIA_BUCKET": media,
-        "PENSTOCK_MEDIACONVERT_ROLE": f"arn:aws:iam::{description['account_id']}:role/MediaConvertRole",
-        "PENSTOCK_URL": url,
-        "PENSTOCK_API_KEY": api_key,
-    }
+    with _described(data_dir) as description:
+        ports, credentials = description["ports"], description["credentials"]
+        source, media = (bucket["name"] for bucket in description["buckets"])
+        return {
+            "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{ports['aws']}",
+            "AWS_ENDPOINT_URL_S3": f"http://{LOOPBACK}:{ports['s3']}",
+            "AWS_ACCESS_KEY_ID": credentials["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": credentials["secret_access_key"],
+            "AWS_DEFAULT_REGION": description["region"],
+            "PENSTOCK_SOURCE_BUCKET": source,
+            "PENSTOCK_MEDIA_BUCKET": media,
+            "PENSTOCK_MEDIACONVERT_ROLE": f"arn:aws:iam::{description['account_id']}:role/MediaConvertRole",
+            "PENSTOCK_URL": url,
+            "PENSTOCK_API_KEY": api_key,
+        }
 
 
 def exports(variables: Mapping[str, str]) -> str:

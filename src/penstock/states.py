@@ -6,13 +6,14 @@ from its jobs: the same events give the same state in whichever order they arriv
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from penstock.errors import InvalidRequest
 from penstock.formats.events import AssetEvent
 from penstock.model import AssetState, JsonObject, KeyId, Problem
+from penstock.tiers import Tier
 
 WHOLE_ASSET = ""
 """Stands for the job settings of a failure that came before any job, such as a source that cannot be read."""
@@ -42,6 +43,8 @@ class Job:
     smil: str | None = None
     poster: str | None = None
     key_ids: tuple[str, ...] = ()
+    key_tiers: Mapping[str, str] = field(default_factory=dict)
+    """What each key opens at most, by key id; keys of assets published before tiers were told are not in it."""
 
     @property
     def ended(self) -> bool:
@@ -68,6 +71,7 @@ def job_of(event: AssetEvent) -> Job:
         smil=_text(detail, "smil"),
         poster=_text(detail, "poster"),
         key_ids=_key_ids(detail),
+        key_tiers=_key_tiers(detail),
     )
 
 
@@ -127,3 +131,10 @@ def _key_ids(detail: JsonObject) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidRequest("the event's keyIds is a list of UUIDs")
     return tuple(str(KeyId.from_uuid(item)) for item in value)
+
+
+def _key_tiers(detail: JsonObject) -> dict[str, str]:
+    value = detail.get("keyTiers") or {}
+    if not isinstance(value, dict) or not all(name in Tier.__members__ for name in value.values()):
+        raise InvalidRequest(f"the event's keyTiers maps UUIDs to {', '.join(Tier.__members__)}")
+    return {str(KeyId.from_uuid(kid)): name for kid, name in value.items()}

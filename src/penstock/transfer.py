@@ -33,7 +33,7 @@ _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _FORBIDDEN = 408, 429, 403
 
 
 class Server(Protocol):
-    """What a transfer asks of the HTTP API; `penstock.server.Client` is one."""
+    """What a transfer asks of the HTTP API; `penstock.client.Client` is one."""
 
     url: str
     cache_dir: Path
@@ -58,8 +58,8 @@ class Source:
     def of(cls, path: Path) -> Source:
         try:
             found = path.stat()
-            with path.open("rb"):
-                pass
+            if stat.S_ISREG(found.st_mode):  # nobody may ever write to a pipe, which opening it would wait for
+                path.open("rb").close()
         except FileNotFoundError as exc:
             raise InvalidRequest(f"there is no file {path}") from exc
         except OSError as exc:

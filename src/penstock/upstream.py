@@ -10,7 +10,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from penstock.errors import Conflict, InvalidRequest, NotFound, PenstockError, Unavailable, UpstreamError
 
 _NAMES: dict[type[PenstockError], tuple[str, ...]] = {
-    NotFound: ("NoSuchKey", "NoSuchUpload", "NoSuchBucket", "NotFound", "NotFoundException", "404"),
+    NotFound: (
+        "NoSuchKey",
+        "NoSuchUpload",
+        "NoSuchBucket",
+        "NotFound",
+        "NotFoundException",
+        "ResourceNotFoundException",
+        "404",
+    ),
     Conflict: ("PreconditionFailed", "412", "ConflictException"),
     InvalidRequest: (
         "BadRequestException",

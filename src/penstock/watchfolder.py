@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import ParamValidationError
 
-from penstock import ladder, ledger, templates
-from penstock.errors import Conflict, InvalidRequest, NotFound, PenstockError, SourceRejected, UpstreamError
+from penstock import cost, ladder, ledger, templates
+from penstock.errors import Conflict, InvalidRequest, NotFound, OverBudget, PenstockError, SourceRejected, UpstreamError
 from penstock.formats import events
 from penstock.formats.events import INPUTS, ObjectCreated
 from penstock.ledger import Ledger, Record
@@ -130,8 +130,9 @@ class _Ingest:
                 jobs[name] = self._submit(name)
             except SourceRejected:
                 raise
-            except InvalidRequest as exc:
-                refused[name] = Problem("job_settings_refused", exc.message)
+            except (InvalidRequest, OverBudget) as exc:
+                code = exc.code if isinstance(exc, OverBudget) else "job_settings_refused"
+                refused[name] = Problem(code, exc.message)
                 jobs[name] = None
             except PenstockError as exc:
                 problems.append(exc)
@@ -201,6 +202,7 @@ class _Ingest:
 
     def _create_job(self, name: str) -> str:
         request = self._request(name)
+        self._hold_to_budget(request)
         try:
             with translated("creating the job"), _checked_here():
                 answer = self.clients.mediaconvert.create_job(
@@ -238,8 +240,25 @@ class _Ingest:
             asset_id=self.asset_id,
             poster=self.settings.poster,
             clear_files=self.settings.delivery == "mediapackage",
+            contract=self.settings.presets,
         )
         return {"Settings": job}
+
+    def _hold_to_budget(self, request: JsonObject) -> None:
+        """Raise OverBudget with the figure when a limit is set and the job would cost more."""
+        limit = self.settings.max_job_cost_usd
+        if not limit:
+            return
+        found = ladder.source_properties(self._probe(f"s3://{self.source.bucket}/{self.source.object_key}"))
+        if found.duration_s is None:
+            raise SourceRejected("The source does not say how long it is, and a limit for the cost of jobs is set.")
+        source = cost.Source(found.duration_s, found.height_px, found.frame_rate)
+        estimate = cost.estimate(request, source, cost.prices())
+        if estimate.amount > limit:
+            raise OverBudget(
+                f"The conversion would cost about {estimate} ({found.duration_s / 60:.0f} minutes in "
+                f"{len(estimate.lines)} outputs); PENSTOCK_MAX_JOB_COST_USD allows {limit:.2f} {estimate.currency}."
+            )
 
     def _settings_file(self, name: str) -> bytes:
         key = f"{JOBS}{name}.json"

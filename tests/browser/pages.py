@@ -31,10 +31,21 @@ def new_session(stack: RunningStack, asset_id: str) -> dict[str, Any]:
 
 PLAYED = """async (video) => {
   video.muted = true;
-  await video.play();
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error("did not begin to play")), 45000));
+  const begin = async () => {
+    try {
+      await video.play();
+    } catch (error) {
+      // A player that still attaches its source interrupts play().
+      if (error.name !== "AbortError") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await begin();
+    }
+  };
+  await Promise.race([begin(), late]);
   const from = video.currentTime;
   await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`stuck at ${video.currentTime} s`)), 15000);
+    const timer = setTimeout(() => reject(new Error(`stuck at ${video.currentTime} s`)), 30000);
     const look = () => {
       if (video.currentTime < from + 0.5 && !video.ended) return;
       clearTimeout(timer);

@@ -52,6 +52,9 @@ def test_studio_is_accessible(
     page.locator("penstock-uploader input").set_input_files(tmp_path / "empty.mp4")
     expect(page.get_by_text("This file is empty.", exact=True)).to_be_visible()
     page.get_by_role("button", name=f"Watch {asset['title']}").first.wait_for()
+    for part in ("Suspicious sessions", "Webhooks"):
+        page.get_by_text(part, exact=True).click()
+        expect(page.locator("details", has_text=part).locator(".empty, ul")).not_to_have_count(0)
     assert _violations(page) == []
 
 

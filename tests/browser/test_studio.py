@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def _asset_ids(stack: RunningStack, title: str) -> list[str]:
 
 
 CAME_IN = re.compile("Converting|Packaging|Ready")
+BUCKET = re.compile("/penstock-source")
+ALLOWED = {"Access-Control-Allow-Origin": "*"}
 LAST_PART = re.compile("partNumber=3")
 
 
@@ -81,6 +84,27 @@ def test_progress_is_seen_while_a_film_converts(studio: Page, film: Path, tmp_pa
     seen = studio.evaluate("[...window.seen]")
     assert any(re.fullmatch(r"Converting( \d+ %)?", text) for text in seen), seen
     assert "followed.mp4 is ready to watch." in studio.locator("[aria-live]").all_text_contents()
+
+
+DRAG = """([kind, to]) => {
+  const files = new DataTransfer();
+  files.items.add(new File(["x"], "a.mp4", {type: "video/mp4"}));
+  const next = to === null ? null : document.querySelector(to);
+  const options = {dataTransfer: files, relatedTarget: next, bubbles: true, cancelable: true};
+  document.body.dispatchEvent(new DragEvent(kind, options));
+}"""
+
+
+def test_page_shows_that_a_film_over_it_may_be_dropped(studio: Page) -> None:
+    invitation, frame = studio.get_by_text("Drop to add films"), studio.locator("penstock-uploader .frame")
+    studio.evaluate(DRAG, ["dragover", None])
+    expect(invitation).to_be_visible()
+    studio.evaluate(DRAG, ["dragleave", "main"])  # into an element of the page
+    expect(invitation).to_be_visible()
+    expect(frame).to_be_visible()
+    studio.evaluate(DRAG, ["dragleave", None])
+    expect(invitation).to_have_count(0)
+    expect(frame).to_be_hidden()
 
 
 def test_dropped_film_is_uploaded(stack: RunningStack, studio: Page, film: Path) -> None:
@@ -179,6 +203,69 @@ def test_upload_goes_on_after_a_reload_with_the_same_file(
     assert stack.wait_for(asset_id)["state"] == "published"
 
 
+def test_upload_says_that_it_waits_for_the_connection_and_goes_on_with_it(
+    stack: RunningStack, studio: Page, large_film: Path, tmp_path: Path
+) -> None:
+    held: list[Route] = []
+    studio.route(LAST_PART, lambda route: held.append(route))
+    with studio.expect_request(LAST_PART):
+        _choose(studio, _named(large_film, tmp_path, "offline.mp4"))
+    studio.context.set_offline(True)
+    expect(studio.get_by_text("waiting for the connection")).to_be_visible()
+    held.pop(0).abort("internetdisconnected")
+    studio.unroute(LAST_PART)
+    studio.context.set_offline(False)
+    expect(studio.get_by_text("waiting for the connection")).to_have_count(0)
+    expect(_row(studio, "offline.mp4")).to_contain_text(CAME_IN, timeout=60_000)
+    (asset_id,) = _asset_ids(stack, "offline.mp4")
+    assert stack.wait_for(asset_id)["state"] == "published"
+
+
+def test_small_upload_waits_as_long_as_the_browser_is_offline(studio: Page, film: Path, tmp_path: Path) -> None:
+    held: list[Route] = []
+    studio.clock.install()
+    studio.route(BUCKET, lambda route: held.append(route))
+    with studio.expect_request(BUCKET):
+        _choose(studio, _named(film, tmp_path, "small and offline.mp4"))
+    studio.context.set_offline(True)
+    held.pop(0).abort("internetdisconnected")
+    studio.clock.run_for(60_000)  # longer than all tries together
+    expect(studio.get_by_text("waiting for the connection")).to_be_visible()
+    studio.unroute(BUCKET)
+    studio.context.set_offline(False)
+    expect(_row(studio, "small and offline.mp4")).to_contain_text(CAME_IN, timeout=60_000)
+
+
+def test_upload_that_failed_is_left_alone_when_another_begins(studio: Page, film: Path, tmp_path: Path) -> None:
+    refusal = {"status": 403, "body": "<Error><Code>AccessDenied</Code></Error>", "headers": ALLOWED}
+    studio.route(BUCKET, lambda route: route.fulfill(**refusal))
+    _choose(studio, _named(film, tmp_path, "refused.mp4"))
+    expect(studio.get_by_role("button", name="Try refused.mp4 again")).to_be_visible()
+    studio.unroute(BUCKET)
+    sent: list[Request] = []
+    studio.on("request", lambda request: sent.append(request) if BUCKET.search(request.url) else None)
+    _choose(studio, _named(film, tmp_path, "after it.mp4"))
+    expect(_row(studio, "after it.mp4")).to_contain_text(CAME_IN, timeout=60_000)
+    assert [request.method for request in sent if request.method != "OPTIONS"] == ["POST"]
+    expect(studio.get_by_role("button", name="Try refused.mp4 again")).to_be_visible()
+    studio.get_by_role("button", name="Cancel refused.mp4").click()
+
+
+def test_signing_out_asks_first_while_a_film_goes_up_and_stops_it(
+    studio: Page, large_film: Path, tmp_path: Path
+) -> None:
+    studio.route(LAST_PART, _hold)
+    with studio.expect_request(LAST_PART):
+        _choose(studio, _named(large_film, tmp_path, "left behind.mp4"))
+    studio.get_by_role("button", name="Sign out").click()
+    studio.get_by_role("button", name="Stay").click()
+    expect(studio.get_by_role("button", name="Pause left behind.mp4")).to_be_visible()
+    studio.get_by_role("button", name="Sign out").click()
+    with studio.expect_event("requestfailed", _is_part):
+        studio.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+    expect(studio.get_by_label("API key")).to_be_visible()
+
+
 def test_cancelled_upload_leaves_nothing(stack: RunningStack, studio: Page, large_film: Path, tmp_path: Path) -> None:
     studio.route(LAST_PART, _hold)
     _choose(studio, _named(large_film, tmp_path, "cancelled.mp4"))
@@ -203,6 +290,33 @@ def test_film_is_deleted_only_after_a_yes(stack: RunningStack, studio: Page, fil
     studio.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(_row(studio, name)).to_have_count(0)
     assert _asset_ids(stack, name) == []
+
+
+@pytest.fixture
+def a_page_full(stack: RunningStack) -> Iterator[None]:
+    """As many assets as one page of the list has, none of which is ever uploaded."""
+    with httpx.Client(base_url=stack.env["PENSTOCK_URL"], headers=stack.bearer, timeout=30) as client:
+        made = []
+        for number in range(50):
+            answer = client.post("/v1/assets", json={"file_name": f"reel {number}.mp4", "size_bytes": 1000})
+            made.append(answer.json()["asset"]["id"])
+        yield
+        for asset_id in made:
+            assert client.delete(f"/v1/assets/{asset_id}").is_success
+
+
+@pytest.mark.usefixtures("a_page_full")
+def test_more_films_are_shown_by_keyboard_and_it_keeps_its_place(
+    stack: RunningStack, open_page: Opener, asset: dict[str, Any]
+) -> None:
+    page = sign_in(open_page(), stack)
+    expect(_row(page, "reel 49.mp4")).to_be_visible()
+    expect(_row(page, asset["title"])).to_have_count(0)
+    page.get_by_role("button", name="Show more").focus()
+    page.keyboard.press("Enter")
+    expect(_row(page, asset["title"])).to_be_visible()
+    expect(page.get_by_role("button", name="Show more")).to_be_hidden()
+    expect(page.locator(".asset").nth(50).get_by_role("button").first).to_be_focused()
 
 
 def test_film_deleted_elsewhere_disappears(stack: RunningStack, studio: Page, film: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_session_ended_before_the_license_gives_no_picture(
         route.continue_()
 
     page = open_page()
-    page.route("**/v1/licenses/clearkey", end_first)
+    page.route("**/v1/licenses/clearkey*", end_first)
     page.goto(ending["watch_url"])
     _assert_sentence_and_no_video(page, "over")
 
@@ -123,6 +123,35 @@ def test_try_again_plays_after_the_connection_comes_back(open_page: Opener, sess
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="Harbour at night")).to_be_visible()
     assert play(page)["frames"] > 5
+
+
+def test_another_try_goes_on_where_the_film_stopped(open_page: Opener, session: dict[str, Any]) -> None:
+    page = open_page()
+    too_many = {"error": {"code": "too_many_streams", "message": "2 of this viewer run already", "request_id": "1"}}
+
+    def beat_at_once(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"heartbeat_s": 3})
+
+    page.route("**/claim", beat_at_once)
+    page.route("**/heartbeat", lambda route: route.fulfill(status=429, json=too_many))
+    page.goto(session["watch_url"])
+    expect(page.get_by_role("heading", name="Harbour at night")).to_be_visible()
+    video = page.locator("video")
+    video.evaluate("video => { video.pause(); video.currentTime = 2.5; }")
+    expect(page.get_by_role("alert")).to_contain_text("too many places")
+    page.unroute("**/heartbeat")
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_function("() => document.querySelector('penstock-player').dataset.state === 'ready'")
+    page.wait_for_function("() => document.querySelector('penstock-player').video.currentTime >= 2.4")
+
+
+def test_browser_without_media_source_is_told_so(open_page: Opener, session: dict[str, Any]) -> None:
+    page = open_page()
+    page.add_init_script("delete window.MediaSource; delete window.ManagedMediaSource;")
+    page.goto(session["watch_url"])
+    _assert_sentence_and_no_video(page, "This browser cannot play")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
 def test_keyboard_alone_plays_and_pauses(open_page: Opener, session: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 // Runs the CloudFront Function in Node: `cf` is played with an own COSE_Mac0 reader, as AWS documents validateToken.
 // stdin: {source, store, events}; stdout: what the handler answered to each.
-import { createHmac, timingSafeEqual } from "node:crypto";
+import crypto, { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 
 const { source, store, events } = JSON.parse(readFileSync(0, "utf8"));
@@ -60,8 +60,8 @@ const cf = {
   },
 };
 
-const body = source.replace(/^import cf from 'cloudfront';$/m, "");
-const handler = new Function("cf", `${body}; return handler;`)(cf);
+const body = source.replace(/^import \w+ from '\w+';$/gm, "");
+const handler = new Function("cf", "crypto", `${body}; return handler;`)(cf, crypto);
 const answers = [];
 for (const event of events) answers.push(await handler(event));
 process.stdout.write(JSON.stringify(answers));

@@ -27,6 +27,9 @@ def test_sound_asset_gives_nothing_away(stack: RunningStack, assets: list[str]) 
     for right in wrong:
         for kind in ("source", "segments", "manifests", "pictures", "markers", "folders", "licenses"):
             assert tried[right, kind] > 0, (right, kind)
+    given = {(row["right"], row["kind"]): row["rightful"] for row in report["rows"] if row["rightful"]}
+    assert {right for right, _ in given} == {"a viewer's right"} and given["a viewer's right", "segments"] > 0
+    assert all(row["tried"] == row["refused"] + row["rightful"] for row in report["rows"])
     assert tried["no right", "S3 objects"] > 5
     assert tried["no right", "S3 listings"] > 4
     assert [note for note in report["notes"] if "copied" in note]

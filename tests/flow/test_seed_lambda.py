@@ -134,12 +134,29 @@ FILES = {
         {"Destination": "s3://author-bucket/assets/CMAF/stream", **SEGMENTS},
         *separate("CMFC"),
     ),
+    "smooth": job_file(
+        "MsSmoothGroupSettings",
+        "MS_SMOOTH_GROUP_SETTINGS",
+        {
+            "Destination": "s3://author-bucket/assets/MSS/stream",
+            "FragmentLength": 2,
+            "ManifestEncoding": "UTF8",
+            "AudioDeduplication": "COMBINE_DUPLICATE_STREAMS",
+        },
+        {
+            "NameModifier": "_90p",
+            "ContainerSettings": {"Container": "ISMV"},
+            "VideoDescription": VIDEO,
+            "AudioDescriptions": SOUND,
+        },
+    ),
 }
 PLAYED = {
     "mp4": "assets/mp4/My film_90p.mp4",
     "dash": "assets/DASH/stream.mpd",
     "hls": "assets/HLS/stream.m3u8",
     "cmaf": "assets/CMAF/stream.m3u8",
+    "smooth": "assets/MSS/stream_90p.ismv",
 }
 
 

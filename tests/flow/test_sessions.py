@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from penstock.formats import dash
 from running_stack import RunningStack
 
 INTEGRATE = Path(__file__).parents[2] / "docs" / "integrate.md"
@@ -129,8 +130,6 @@ def test_ten_lines_of_any_language_get_a_watch_link(stack: RunningStack, asset_i
     lines = [line for line in program[1].splitlines() if line.strip()]
     assert len(lines) <= 10
     command = INTERPRETERS[language]
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
     environment = {**os.environ, **stack.env, "ASSET": asset_id, "VIEWER": f"viewer-{language}"}
     done = subprocess.run(command, input=program[1], capture_output=True, text=True, env=environment, timeout=30)
     assert done.returncode == 0, done.stderr
@@ -163,3 +162,20 @@ def test_keys_are_rotated_and_open_sessions_go_on(stack: RunningStack, asset_id:
         renewed = httpx.post(heartbeat, headers={"Authorization": f"Bearer {session['license_token']}"})
         assert renewed.status_code == 200, renewed.text
         assert renewed.cookies["CloudFront-Key-Pair-Id"] == key_pair_id
+
+
+def test_a_tool_that_fetches_without_a_player_is_seen_in_the_sessions_score(stack: RunningStack, asset_id: str) -> None:
+    session = opened(stack, asset_id, "mallory")
+    cookie = "; ".join(f"{name}={value}" for name, value in session["cookies"].items())
+    with httpx.Client(headers={"Cookie": cookie}, timeout=30) as http:
+        names = dash.segment_names(http.get(session["dash_url"]).content)
+        for _ in range(8):
+            for name in names:
+                http.get(urljoin(session["dash_url"], name))
+    address = f"{stack.env['PENSTOCK_URL']}/v1/playback-sessions/{session['id']}"
+    deadline = time.monotonic() + 60
+    while not (found := httpx.get(address, headers=stack.bearer, timeout=30).json())["score"]:
+        assert time.monotonic() < deadline, "the edge told nothing"
+        time.sleep(0.2)  # the edge tells every ten seconds; the deadline bounds it
+    assert {signal["signal"] for signal in found["signals"]} >= {"silent"}
+    assert found["score"] < 60, "one film fetched once by a tool is a reason to look, not to act"

@@ -70,6 +70,14 @@ def test_rewriting_twice_changes_nothing_more():
     assert dash.viewer_manifest(once, license_url=LICENSE_URL) == once
 
 
+def test_systems_of_a_drm_vendor_stay_where_it_gives_the_licenses() -> None:
+    original = (GOLDEN / "packager.mpd").read_bytes()
+    kept = etree.fromstring(dash.viewer_manifest(original, license_url=None))
+    before = [element.get("schemeIdUri") for element in etree.fromstring(original).iter("{*}ContentProtection")]
+    assert [element.get("schemeIdUri") for element in kept.iter("{*}ContentProtection")] == before
+    assert len(set(before)) > 1
+
+
 def test_a_clear_presentation_gets_no_protection(film, tmp_path):
     original = packaged_media.by_packager(film, tmp_path / "out", segments=True, protect=False).read_bytes()
     viewers = dash.viewer_manifest(original, license_url=LICENSE_URL)

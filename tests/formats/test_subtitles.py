@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import FormatError, ManifestError
-from penstock.formats import subtitles
+from penstock.formats import subtitles, ttml
 from penstock.formats.progressive import box
 from penstock.formats.subtitles import Cue
 
@@ -42,11 +42,12 @@ def test_a_timestamp_map_moves_cues_to_the_clock_of_the_media():
 
 
 def test_times_of_ttml_nest_and_take_every_form():
-    ttml = b"""<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter" ttp:frameRate="25"
+    written = b"""<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter"
+      ttp:frameRate="25"
       ttp:tickRate="1000"><head/><body begin="10s"><div>
       <p begin="00:00:01.5" end="00:00:02:05">One<br/>two <span>three</span></p>
       <p begin="5000t" dur="500ms">four</p><p><span begin="8s" end="9s">five</span></p></div></body></tt>"""
-    assert subtitles.parse_ttml(ttml) == [
+    assert ttml.parse_ttml(written) == [
         cue(Fraction(23, 2), Fraction(61, 5), "One\ntwo three"),
         cue(15, Fraction(31, 2), "four"),
         cue(18, 19, "five"),
@@ -79,10 +80,10 @@ def test_samples_of_wvtt():
         (subtitles.parse_webvtt, b"WEBVTTX\n"),
         (subtitles.parse_webvtt, b"WEBVTT\n\n0:1 --> 2\nx"),
         (subtitles.parse_webvtt, b"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:x\n\n"),
-        (subtitles.parse_ttml, b"<html/>"),
-        (subtitles.parse_ttml, b'<tt><body><p begin="soon" end="2s">x</p></body></tt>'),
-        (subtitles.parse_ttml, b'<tt xmlns:p="x" p:frameRate="0"/>'),
-        (subtitles.parse_ttml, b'<!DOCTYPE tt [<!ENTITY a "b">]><tt/>'),
+        (ttml.parse_ttml, b"<html/>"),
+        (ttml.parse_ttml, b'<tt><body><p begin="soon" end="2s">x</p></body></tt>'),
+        (ttml.parse_ttml, b'<tt xmlns:p="x" p:frameRate="0"/>'),
+        (ttml.parse_ttml, b'<!DOCTYPE tt [<!ENTITY a "b">]><tt/>'),
     ],
 )
 def test_what_is_no_subtitle_is_refused(read, content):
@@ -107,7 +108,7 @@ def test_what_is_written_as_srt_is_read_back(found):
     assert {c.text for c in read} <= {c.text for c in found}
 
 
-@given(st.sampled_from([subtitles.parse_srt, subtitles.parse_webvtt, subtitles.parse_ttml]), st.binary(max_size=300))
+@given(st.sampled_from([subtitles.parse_srt, subtitles.parse_webvtt, ttml.parse_ttml]), st.binary(max_size=300))
 def test_any_bytes_give_cues_or_a_refusal(read, content):
     for head in (b"", b"WEBVTT\n\n", b"1\n"):
         with contextlib.suppress(FormatError):

@@ -36,6 +36,8 @@ GOOD: dict[str, Any] = {
         ],
         "allowed_origins": ["http://127.0.0.1:8080"],
     },
+    "database_url": "postgresql://me:database-password@there:5432/jobs",
+    "engines": 2,
     "services": [{"name": "api", "argv": ["/bin/true"], "env": {"A": "b"}, "ready": "http://127.0.0.1:1/healthz"}],
 }
 
@@ -53,7 +55,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_a_configuration_is_read_back_as_it_was_written() -> None:
     config = parse(GOOD)
     assert parse(json.loads(json.dumps(dump(config)))) == config
-    assert "very-secret-text" not in repr(config)
+    assert "very-secret-text" not in repr(config) and "database-password" not in repr(config)
+
+
+def test_engines_need_a_database_that_they_share() -> None:
+    with pytest.raises(InvalidRequest, match="database_url"):
+        parse({name: value for name, value in GOOD.items() if name != "database_url"})
 
 
 @pytest.mark.parametrize(
@@ -62,6 +69,9 @@ def test_a_configuration_is_read_back_as_it_was_written() -> None:
         ("colour", 1, "colour: not known"),
         ("data_dir", "relative", "data_dir is not an absolute path"),
         ("account_id", "12", "account_id"),
+        ("database_url", "sqlite:///here.db", "database_url is not a PostgreSQL address"),
+        ("database_url", "no address", "postgresql://"),
+        ("engines", -1, "engines is to be a number"),
         ("ports", {"s3": 70000}, "ports.s3 is not a port number"),
         ("ports", {"s3": True}, "ports.s3 is not a port number"),
         ("ports", {"s3": 4000, "aws": 4000}, "ports names 4000 twice"),

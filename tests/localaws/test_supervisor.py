@@ -245,15 +245,53 @@ def test_a_taken_port_is_named_with_the_way_to_change_it(tmp_path: Path, option:
     assert orphans.find(tmp_path / "data") == []
 
 
+@pytest.mark.parametrize("ports", [("99999", "0"), ("-5", "0"), ("0", "x"), ("4566", "4566")])
+def test_ports_that_cannot_be_are_refused_and_leave_nothing_behind(tmp_path: Path, ports: tuple[str, str]) -> None:
+    aws, s3 = ports
+    refused = run("--data-dir", str(tmp_path / "data"), f"--aws-port={aws}", f"--s3-port={s3}")
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "port" in refused.stderr.splitlines()[-1]
+    assert not (tmp_path / "data" / "stack.json").exists()
+
+
+def test_what_cannot_be_the_data_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = run("--data-dir", str(tmp_path / "file"), "--aws-port", "0", "--s3-port", "0")
+    assert refused.returncode == 2
+    assert "data folder" in refused.stderr and refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("entry", "loaded"), [("penstock.__main__", "penstock.cli"), ("localaws.__main__", "boto3")])
+def test_ctrl_c_while_modules_are_loaded_ends_without_a_traceback(entry: str, loaded: str) -> None:
+    script = f"""
+        import os, signal, sys
+        class Interrupted:
+            def find_spec(self, name, path=None, target=None):
+                if name == {loaded!r}:
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Interrupted())
+        import {entry} as entry
+        entry.main()
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), "version"], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
+
+
 def test_a_part_that_does_not_start_shows_the_end_of_its_log(
     stack_of: Callable[[Config], Stack], stack_config: Config
 ) -> None:
     program = "import sys; print('the reason why'); sys.exit(3)"
     broken = ServiceProcess("broken", (sys.executable, "-c", program), {}, "http://127.0.0.1:1/")
-    stack = stack_of(replace(stack_config, services=(broken,))).start()
+    stack = stack_of(replace(stack_config, services=(broken,)))
+    stack_config.logs_dir.mkdir(parents=True, exist_ok=True)
+    (stack_config.logs_dir / "broken.log").write_text("said by an earlier start\n")
+    stack.start()
     assert stack.process
     assert stack.process.wait(60) == 1
     assert "broken ended with 3" in stack.printed
+    assert "earlier start" not in stack.printed
     assert "the reason why" in stack.printed
     assert "Traceback" not in stack.printed
     assert stack.processes() == []

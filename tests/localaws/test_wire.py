@@ -383,6 +383,14 @@ def test_patterns_bind_where_they_say_they_do() -> None:
     assert shapes._matches(r"\p{L}+", "not Python's")
 
 
+def test_a_key_with_a_slip_is_refused_and_not_repeated() -> None:
+    shape = get_session().get_service_model("mediaconvert").shape_for("StaticKeyProvider")
+    slip = "00112233-4455-6677-8899-aabbccdd"
+    with pytest.raises(shapes.Misfit) as refused:
+        shapes.read(shape, {"staticKeyValue": slip})
+    assert "staticKeyValue" in str(refused.value) and slip[:8] not in str(refused.value)
+
+
 MEMBERS = ["settings", "inputs", "outputGroups", "role", "fileInput", "userMetadata", "x"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from localaws.mediaconvert import request, settings_table
+from localaws.mediaconvert.answers import table as settings_table
+from localaws.mediaconvert.settings import request
 from penstock import ladder
 from penstock.errors import SourceRejected
 from penstock.ladder import SourceProperties

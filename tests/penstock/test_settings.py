@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 
 import pytest
@@ -41,8 +42,27 @@ def test_unusable_value_is_refused_by_name(name: str, text: str) -> None:
         settings.load({f"PENSTOCK_{name}": text})
 
 
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({}, "region"),
+        ({"AWS_PROFILE": "nobody"}, "nobody"),
+        ({"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "nowhere"}, "nowhere"),
+    ],
+)
+def test_aws_that_cannot_be_reached_as_the_environment_says_is_wrong_use(
+    variables: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in [each for each in os.environ if each.startswith("AWS_")]:
+        monkeypatch.delenv(each)
+    for name, value in {"AWS_CONFIG_FILE": os.devnull, **variables}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidRequest, match=told):
+        settings.clients()
+
+
 def test_every_setting_has_a_sentence_and_time_and_size_have_units_in_their_names() -> None:
     for field in fields(Settings):
         assert field.metadata["help"]
-        unit = {"s": "_s", "bytes": "_bytes", "": ""}[field.metadata["unit"]]
+        unit = {"s": "_s", "bytes": "_bytes", "USD": "_usd", "": ""}[field.metadata["unit"]]
         assert field.name.endswith(unit)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock import stack
-from penstock.errors import InvalidRequest, NotFound
+from penstock.errors import InvalidRequest, NotFound, Unavailable
 from penstock.stack import Ports
 
 
@@ -94,3 +94,56 @@ def test_broken_description_is_a_clear_error(data_dir: Path) -> None:
     (data_dir / "stack.json").write_text("{")
     with pytest.raises(InvalidRequest, match="penstock up"):
         stack.connection(data_dir)
+
+
+@pytest.mark.parametrize(
+    "description", ["[]", "{}", '{"edge": {"url": "http://127.0.0.1:1"}}', '{"ports": {"api": "x"}}']
+)
+def test_description_that_lacks_members_is_a_clear_error_and_written_anew(data_dir: Path, description: str) -> None:
+    stack.prepare(data_dir, Ports(0, 0, 0), None, {})
+    (data_dir / "stack.json").write_text(description)
+    with pytest.raises(InvalidRequest, match="penstock up"):
+        stack.environment(data_dir)
+    stack.prepare(data_dir, Ports(0, 0, 0), None, {})
+    assert stack.environment(data_dir)["PENSTOCK_URL"].startswith("http://")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"pk_\xff\xfe"])
+def test_api_key_that_cannot_be_read_is_a_clear_error_that_does_not_repeat_it(
+    data_dir: Path, content: bytes | None
+) -> None:
+    stack.prepare(data_dir, Ports(0, 0, 0), None, {})
+    file = data_dir / "secrets" / "api-key"
+    file.unlink() if content is None else file.write_bytes(content)
+    with pytest.raises(Unavailable, match="api-key") as refused:
+        stack.connection(data_dir)
+    assert "pk_" not in str(refused.value)
+
+
+def test_what_cannot_be_the_data_folder_is_wrong_use_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidRequest, match="data folder"):
+        stack.prepare(tmp_path / "file", Ports(0, 0, 0), None, {})
+    with pytest.raises(InvalidRequest):
+        stack.prepare(tmp_path / "new", Ports(70000, 1, 2), None, {})
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_database_for_jobs_is_told_to_the_stack_and_not_to_the_api(data_dir: Path) -> None:
+    address = "postgresql://me:database-password@there/jobs"
+    environ = {"PENSTOCK_JOBS_DATABASE_URL": address, "PENSTOCK_ENGINES": "0"}
+    description = stack.prepare(data_dir, Ports(0, 0, 0), None, environ)
+    assert (description["database_url"], description["engines"]) == (address, 0)
+    assert "database-password" not in json.dumps(description["services"])
+    assert "database_url" not in stack.prepare(data_dir, Ports(0, 0, 0), None, {})
+    with pytest.raises(InvalidRequest, match="--database"):
+        stack.prepare(data_dir, Ports(0, 0, 0), None, {"PENSTOCK_ENGINES": "2"})
+
+
+def test_pace_is_kept_unless_it_is_switched_off(tmp_path: Path) -> None:
+    edge = stack.prepare(tmp_path / "on", Ports(0, 0, 0), None, {"PENSTOCK_FRONT_NETWORKS": "10.0.0.0/8"})["edge"]
+    assert (edge["pace"], edge["front"]) == ({"rate": 1.25, "burst_s": 90}, ["10.0.0.0/8"])
+    faster = {"PENSTOCK_PACE_RATE": "2", "PENSTOCK_PACE_BURST_S": "30"}
+    edge = stack.prepare(tmp_path / "faster", Ports(0, 0, 0), None, faster)["edge"]
+    assert edge["pace"] == {"rate": 2.0, "burst_s": 30}
+    assert "pace" not in stack.prepare(tmp_path / "off", Ports(0, 0, 0), None, {"PENSTOCK_PACE": "false"})["edge"]

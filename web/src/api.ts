@@ -3,13 +3,16 @@
 import type {
   Asset,
   AssetPage,
+  Delivery,
   Heartbeat,
   MultipartUpload,
   NewAsset,
   Part,
   PlaybackSession,
   PlayerConfig,
+  SessionSummary,
   Upload,
+  Webhook,
 } from "./model.ts";
 
 /** A refusal of the API, or no answer at all (status 0). `message` is a sentence for people. */
@@ -21,6 +24,8 @@ export class ApiError extends Error {
     readonly status: number,
     readonly code: string,
     readonly requestId: string | null = null,
+    /** The server's clock when it refused, in milliseconds since the epoch. */
+    readonly serverMs: number | null = null,
   ) {
     super(message);
   }
@@ -33,6 +38,9 @@ export class ApiError extends Error {
 
 /** Gives the value of the Authorization header for each request; an application may answer with its own scheme. */
 export type Authorization = () => string | Promise<string>;
+
+/** Gives the DPoP header of a request to an address with a bearer token, or null for none. */
+export type Proof = (method: string, address: string, token: string) => Promise<string | null>;
 
 /** What <penstock-uploader> needs of a server; an application may put its own back-end behind it. */
 export interface UploadApi {
@@ -56,6 +64,7 @@ export class Api implements UploadApi {
   constructor(
     private readonly endpoint: string,
     private readonly authorization: Authorization,
+    private readonly proof: Proof = async () => null,
   ) {}
 
   listAssets(limit: number, cursor: string | null, signal?: AbortSignal): Promise<AssetPage> {
@@ -104,16 +113,42 @@ export class Api implements UploadApi {
     return this.json("POST", `${assetPath(assetId)}/playback-sessions`, { body: { viewer } });
   }
 
+  /** Sessions of anybody with this score or more, newest first, and no more than a page of them. */
+  async suspiciousSessions(minScore: number): Promise<readonly SessionSummary[]> {
+    const page = await this.json<{ playback_sessions: SessionSummary[] }>(
+      "GET",
+      `/playback-sessions?min_score=${minScore}&limit=50`,
+    );
+    return page.playback_sessions;
+  }
+
+  async endPlaybackSession(sessionId: string): Promise<void> {
+    await this.send("DELETE", `/playback-sessions/${encodeURIComponent(sessionId)}`);
+  }
+
+  async listWebhooks(): Promise<readonly Webhook[]> {
+    return (await this.json<{ webhooks: Webhook[] }>("GET", "/webhooks")).webhooks;
+  }
+
+  /** What was sent to a webhook last, and what is still owed. */
+  async listDeliveries(webhookId: string): Promise<readonly Delivery[]> {
+    const path = `/webhooks/${encodeURIComponent(webhookId)}/deliveries?limit=10`;
+    return (await this.json<{ deliveries: Delivery[] }>("GET", path)).deliveries;
+  }
+
   claimPlaybackSession(sessionId: string): Promise<PlayerConfig> {
     return this.json("POST", `/playback-sessions/${encodeURIComponent(sessionId)}/claim`, {
       credentials: "include",
     });
   }
 
-  /** Tell that the player is still there; `leaving` tells that it is not, also while its page goes away. */
-  heartbeat(sessionId: string, leaving = false): Promise<Heartbeat> {
+  /** Tell that the player is still there; `leaving` tells that it is not, also while its page goes away.
+   *
+   * tampered: how often the overlay had to be put back since the last heartbeat.
+   */
+  heartbeat(sessionId: string, leaving = false, tampered = 0): Promise<Heartbeat> {
     return this.json("POST", `/playback-sessions/${encodeURIComponent(sessionId)}/heartbeat`, {
-      body: { leaving },
+      body: tampered === 0 ? { leaving } : { leaving, tampered },
       credentials: "include",
       keepalive: leaving,
     });
@@ -146,7 +181,10 @@ export class Api implements UploadApi {
 
   private async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
     const headers = new Headers({ Accept: options.accept ?? "application/json" });
-    headers.set("Authorization", await this.authorization());
+    const authorization = await this.authorization();
+    headers.set("Authorization", authorization);
+    const proof = await this.proof(method, this.endpoint + path, authorization.replace(/^Bearer /, ""));
+    if (proof !== null) headers.set("DPoP", proof);
     if (options.body !== undefined) headers.set("Content-Type", "application/json");
     let response: Response;
     try {
@@ -203,6 +241,7 @@ async function refusal(response: Response): Promise<ApiError> {
     response.status,
     code,
     typeof error.request_id === "string" ? error.request_id : null,
+    Date.parse(response.headers.get("Date") ?? "") || null,
   );
 }
 

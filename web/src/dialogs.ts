@@ -4,17 +4,36 @@ import { button, h } from "./dom.ts";
 
 /** Ask before an asset is deleted. Resolves true only for an explicit yes. */
 export function confirmDeletion(title: string): Promise<boolean> {
+  return confirm(
+    `Delete “${title}”?`,
+    "Its source, all its renditions and its watch links go for good.",
+    "Keep",
+    button("Delete", () => undefined, { kind: "danger" }),
+  );
+}
+
+/** Ask before uploads are stopped. Resolves true only for an explicit yes. */
+export function confirmSignOut(): Promise<boolean> {
+  return confirm(
+    "Sign out while films go up?",
+    "Their uploads stop. Large ones go on where they were when the same file is chosen again.",
+    "Stay",
+    button("Sign out", () => undefined, { kind: "primary" }),
+  );
+}
+
+function confirm(question: string, meaning: string, no: string, yes: HTMLButtonElement): Promise<boolean> {
   return new Promise((resolve) => {
     const dialog = h("dialog", { "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text" });
-    const keep = button("Keep", () => dialog.close());
-    const remove = button("Delete", () => dialog.close("delete"), { kind: "danger" });
+    const stay = button(no, () => dialog.close());
+    yes.addEventListener("click", () => dialog.close("yes"));
     dialog.append(
-      h("h2", { id: "dialog-title" }, `Delete “${title}”?`),
-      h("p", { id: "dialog-text" }, "Its source, all its renditions and its watch links go for good."),
-      h("div", { class: "buttons" }, keep, remove),
+      h("h2", { id: "dialog-title" }, question),
+      h("p", { id: "dialog-text" }, meaning),
+      h("div", { class: "buttons" }, stay, yes),
     );
-    open(dialog, () => resolve(dialog.returnValue === "delete"));
-    keep.focus();
+    open(dialog, () => resolve(dialog.returnValue === "yes"));
+    stay.focus();
   });
 }
 

@@ -1,6 +1,6 @@
 /** Numbers, times and states in words for people. Pure. */
 
-import type { Asset, AssetState } from "./model.ts";
+import type { Asset, AssetState, Job } from "./model.ts";
 
 const UNITS = ["bytes", "kB", "MB", "GB", "TB"] as const;
 
@@ -35,11 +35,16 @@ export function timeLeft(seconds: number): string {
   return rest === 0 ? `${minutes / 60} h left` : `${Math.floor(minutes / 60)} h ${rest} min left`;
 }
 
-/** "today, 14:05", "yesterday, 09:30" or "3 Nov 2026, 14:05" in the reader's time zone and the pages' language. */
-export function moment(iso: string, now: Date = new Date(), locale = "en-GB"): string {
+/** The reader's own English ("en-US" has its hours, "en-GB" others), since the words around a time are English. */
+export function readersEnglish(languages: readonly string[] = navigator.languages): string {
+  return languages.find((tag) => /^en\b/i.test(tag)) ?? "en-GB";
+}
+
+/** "today, 14:05", "yesterday, 09:30" or "3 Nov 2026, 14:05" in the reader's time zone. */
+export function moment(iso: string, now: Date = new Date(), locale = readersEnglish()): string {
   const then = new Date(iso);
   if (Number.isNaN(then.getTime())) return "";
-  const time = then.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
+  const time = then.toLocaleTimeString(locale, { timeStyle: "short" });
   const days = Math.round((midnight(now) - midnight(then)) / 86_400_000);
   if (Math.abs(days) <= 1) {
     const word = new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(-days, "day");
@@ -61,6 +66,14 @@ const STATES: Record<AssetState, string> = {
 };
 
 export function stateLabel(asset: Asset): string {
-  const label = STATES[asset.state] ?? asset.state;
-  return asset.state === "converting" && asset.percent != null ? `${label} ${asset.percent} %` : label;
+  return withPercent(STATES[asset.state] ?? asset.state, asset.percent);
+}
+
+export function jobLabel(job: Job): string {
+  const label = STATES[job.state as AssetState] ?? job.state;
+  return withPercent(label, job.state === "published" ? null : job.percent);
+}
+
+function withPercent(label: string, percent: number | null | undefined): string {
+  return percent == null ? label : `${label} ${percent} %`;
 }

@@ -6,6 +6,8 @@ import type { Heartbeat } from "./model.ts";
 export class Heartbeats {
   private timer: number | undefined;
   private stopped = false;
+  private tampered = 0;
+  private intervalS = 0;
 
   /** beat: what a heartbeat brought. over: the API said that the session has ended; nothing comes after it. */
   constructor(
@@ -16,6 +18,7 @@ export class Heartbeats {
   ) {}
 
   start(intervalS: number): void {
+    this.intervalS = intervalS;
     this.schedule(intervalS);
     addEventListener("pagehide", this.leave);
   }
@@ -29,22 +32,29 @@ export class Heartbeats {
     if (leaving) this.leave();
   }
 
+  /** Tell with the next heartbeat, which is due at once, that the overlay had to be put back. */
+  report(): void {
+    this.tampered += 1;
+    if (!this.stopped && this.tampered === 1) this.schedule(0);
+  }
+
   private readonly leave = (): void => {
-    this.api.heartbeat(this.sessionId, true).catch(() => undefined);
+    this.api.heartbeat(this.sessionId, true, this.tampered).catch(() => undefined);
   };
 
   private schedule(intervalS: number): void {
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => void this.tell(intervalS), intervalS * 1000);
+    this.timer = window.setTimeout(() => void this.tell(), intervalS * 1000);
   }
 
-  private async tell(intervalS: number): Promise<void> {
-    let next = intervalS;
+  private async tell(): Promise<void> {
+    const { tampered } = this;
     try {
-      const heartbeat = await this.api.heartbeat(this.sessionId);
+      const heartbeat = await this.api.heartbeat(this.sessionId, false, tampered);
+      this.tampered -= tampered;
       if (this.stopped) return;
       this.beat(heartbeat);
-      next = heartbeat.heartbeat_s;
+      this.intervalS = heartbeat.heartbeat_s;
     } catch (error) {
       if (this.stopped) return;
       if (isOver(error)) {
@@ -54,7 +64,7 @@ export class Heartbeats {
       }
       // A server or network that is away: the film goes on from its buffer, and the next heartbeat comes.
     }
-    this.schedule(next);
+    this.schedule(this.intervalS);
   }
 }
 

@@ -40,9 +40,14 @@ export function isPlayerError(error: unknown): error is PlayerError {
   );
 }
 
+/** The overlay was removed more often than it was worth putting back. */
+export class OverlayRemoved extends Error {}
+
 /** Explain an error of the player or of the claim before it. */
 export function playbackSentence(error: unknown): string {
   if (error instanceof ApiError) return claimSentence(error);
+  if (error instanceof OverlayRemoved)
+    return "The film has stopped, because the viewer's name was taken from it.";
   if (!isPlayerError(error)) return "The film cannot be played. Try again.";
   switch (error.code) {
     case CODE.badHttpStatus:
@@ -86,6 +91,7 @@ function httpStatus(error: PlayerError): number | null {
 
 function claimSentence(error: ApiError): string {
   if (error.code === "too_many_streams") return TOO_MANY;
+  if (error.code === "session_expired") return "This watch link is over. Ask for a new one.";
   if (error.status === 401 || error.status === 403)
     return "This watch link is over or not complete. Ask for a new one.";
   if (error.status === 404) return "This watch link does not lead to a film. Ask for a new one.";

@@ -1,29 +1,33 @@
-/** <penstock-player>: plays one playback session, encrypted DASH with ClearKey licenses.
+/** <penstock-player>: plays one playback session, encrypted DASH with ClearKey licenses or those of a DRM vendor.
  *
  * Attributes: `session` (id of the playback session), `endpoint` (default "/v1"), `label` (name of the video for screen
  * readers; the asset's title when absent). Property `token`: the session's license token. It is a property so that it
  * never stands in the page's HTML. `load()` starts; setting both before the element is in the page starts by itself.
  *
  * Events: `penstock-ready` with the player configuration, `penstock-renewed` when a heartbeat has prolonged the session,
- * with {expires_at, license_token}, `penstock-error` with {message, code}. The state is also in the
- * attribute `data-state`: idle, loading, ready, error.
+ * with {expires_at, license_token}, `penstock-tampered` when the overlay had to be put back, `penstock-error` with
+ * {message, code}. The state is also in the attribute `data-state`: idle, loading, ready, error.
  */
 
 import type shaka from "shaka-player/dist/shaka-player.dash-es2021.js";
-import { Api, isAbort } from "./api.ts";
+import { Api, ApiError, isAbort } from "./api.ts";
 import { adopt, button, h, icon, setText } from "./dom.ts";
+import { drmConfiguration } from "./drm.ts";
 import { Heartbeats } from "./heartbeat.ts";
-import type { PlayerConfig } from "./model.ts";
+import type { DrmAccess, PlayerConfig } from "./model.ts";
+import { Overlay } from "./overlay.ts";
 import { manifestFor, renewed } from "./path-token.ts";
-import { isPlayerError, isWorthRetrying, playbackSentence } from "./player-errors.ts";
+import { isPlayerError, isWorthRetrying, OverlayRemoved, playbackSentence } from "./player-errors.ts";
+import { Prover } from "./proof.ts";
 import controls from "./styles/controls.css?inline";
 import styles from "./styles/player.css?inline";
 import tokens from "./styles/tokens.css?inline";
-import { audioChoice, qualityChoice } from "./tracks.ts";
+import { audioChoice, type CaptionChoice, captionChoice, qualityChoice } from "./tracks.ts";
 
 const WARNING =
   "M12 8v5m0 3.5v.01M10.3 3.9 2.4 17.5A2 2 0 0 0 4.1 20.5h15.8a2 2 0 0 0 1.7-3L13.7 3.9a2 2 0 0 0-3.4 0Z";
-const CLEARKEY = "org.w3.clearkey";
+/** Media time is let out that much faster than it is watched (PENSTOCK_PACE_RATE). */
+const FREE_RATE = 1.25;
 
 type Shaka = typeof shaka;
 
@@ -39,8 +43,15 @@ export class PenstockPlayer extends HTMLElement {
   private readonly live = h("p", { class: "visually-hidden", "aria-live": "polite" });
   private player: shaka.Player | null = null;
   private heartbeats: Heartbeats | null = null;
+  /** Signs requests, for a session that is bound to this browser's key. */
+  private prover: Prover | null = null;
   /** The manifest with the newest path token, once a heartbeat has brought one. */
   private tokenUrl: string | null = null;
+  private drm: Readonly<Record<string, DrmAccess>> = {};
+  private overlay: Overlay | null = null;
+  private captions: CaptionChoice | null = null;
+  /** Where the film stopped with an error, in seconds; another try goes on from there. */
+  private stoppedAt: { readonly session: string; readonly time: number } | null = null;
   /** Counts the loads, so that an answer to an earlier one is not taken for this one's. */
   private turn = 0;
 
@@ -50,10 +61,6 @@ export class PenstockPlayer extends HTMLElement {
     const root = this.attachShadow({ mode: "open" });
     adopt(root, tokens, controls, styles);
     root.append(this.stage, this.choices, this.live);
-    this.video.addEventListener("waiting", () => this.busy(true));
-    for (const type of ["playing", "canplay", "pause"] as const) {
-      this.video.addEventListener(type, () => this.busy(false));
-    }
     this.addEventListener("keydown", (event) => this.pressed(event));
   }
 
@@ -82,12 +89,28 @@ export class PenstockPlayer extends HTMLElement {
     }
   }
 
-  private claim(): Promise<PlayerConfig> {
-    return this.api().claimPlaybackSession(this.session());
+  /** Whether the session is bound to a key is not known before: the claim is signed in any case. */
+  private async claim(): Promise<PlayerConfig> {
+    const prover = await Prover.of(this.session());
+    this.prover = prover;
+    let config: PlayerConfig;
+    try {
+      config = await this.api().claimPlaybackSession(this.session());
+    } catch (error) {
+      const clockWasOff = error instanceof ApiError && prover?.setClock(error.serverMs);
+      if (!clockWasOff) throw error;
+      config = await this.api().claimPlaybackSession(this.session());
+    }
+    if (!config.dpop) this.prover = null;
+    return config;
   }
 
   private api(): Api {
-    return new Api(this.getAttribute("endpoint") ?? "/v1", () => `Bearer ${this.token}`);
+    return new Api(
+      this.getAttribute("endpoint") ?? "/v1",
+      () => `Bearer ${this.token}`,
+      async (method, address, token) => (await this.prover?.proof(method, address, token)) ?? null,
+    );
   }
 
   private session(): string {
@@ -103,6 +126,7 @@ export class PenstockPlayer extends HTMLElement {
         if (!mine()) return;
         this.token = heartbeat.license_token;
         this.tokenUrl = heartbeat.dash_token_url;
+        this.drm = heartbeat.drm;
         this.dispatchEvent(
           new CustomEvent("penstock-renewed", { detail: heartbeat, bubbles: true, composed: true }),
         );
@@ -118,36 +142,95 @@ export class PenstockPlayer extends HTMLElement {
     const manifest = manifestFor(config, location.origin);
     if (manifest === null) throw new Error("this asset has no DASH manifest");
     this.tokenUrl = null;
+    this.drm = config.drm;
     const player = new library.Player();
     this.player = player;
     await player.attach(this.video);
     player.configure({
-      drm: { servers: { [CLEARKEY]: config.license_url } },
+      drm: drmConfiguration(config),
       abr: { defaultBandwidthEstimate: 3_000_000 },
-      streaming: { bufferingGoal: 30, rebufferingGoal: 1, bufferBehind: 60 },
+      streaming: {
+        bufferingGoal: 30,
+        rebufferingGoal: 1,
+        bufferBehind: 60,
+        // An edge that lets out media time at a pace may say 429 for some seconds; the buffer is longer than that.
+        retryParameters: { maxAttempts: 8, baseDelay: 1000, backoffFactor: 1.5 },
+      },
+      // Who downloads without watching sends none: see docs/protection.md.
+      cmcd: { enabled: true, sessionId: this.session() },
     });
     const { RequestType } = library.net.NetworkingEngine;
-    player.getNetworkingEngine()?.registerRequestFilter((type: number, request: shaka.extern.Request) => {
-      // Cookies open manifest and segments, also when they come from another host than this page.
-      request.allowCrossSiteCredentials = type === RequestType.MANIFEST || type === RequestType.SEGMENT;
-      request.uris = request.uris.map((address) => renewed(address, this.tokenUrl));
-      if (type === RequestType.LICENSE) request.headers.Authorization = `Bearer ${this.token}`;
-    });
+    player
+      .getNetworkingEngine()
+      ?.registerRequestFilter(async (type: number, request: shaka.extern.Request) => {
+        // Cookies open manifest and segments, also when they come from another host than this page.
+        request.allowCrossSiteCredentials = type === RequestType.MANIFEST || type === RequestType.SEGMENT;
+        request.uris = request.uris.map((address) => renewed(address, this.tokenUrl));
+        const licensor = type === RequestType.LICENSE ? this.drm[player.keySystem()] : undefined;
+        if (licensor !== undefined) {
+          // A DRM vendor gets its own headers, and neither our token nor a proof.
+          request.uris = [licensor.license_url];
+          Object.assign(request.headers, licensor.headers);
+          return;
+        }
+        const token = type === RequestType.LICENSE ? this.token : undefined;
+        if (token !== undefined) request.headers.Authorization = `Bearer ${token}`;
+        const [address] = request.uris;
+        if (this.prover && address?.startsWith("http")) {
+          request.headers.DPoP = await this.prover.proof(request.method, address, token);
+        }
+      });
     player.addEventListener("error", (event) => {
       const { detail } = event as unknown as { detail: unknown };
       if (turn === this.turn) this.failed(detail);
     });
+    this.video.onratechange = () => {
+      // Faster than the edge lets out media time it would stand still soon; browsers offer it in their own controls.
+      if (this.video.playbackRate > FREE_RATE * config.playback_rate)
+        this.video.playbackRate = config.playback_rate;
+    };
     this.keepAlive(config, turn);
-    await player.load(manifest);
+    this.nameViewer(config.overlay);
+    await player.load(manifest, this.beginning());
     if (turn !== this.turn) return;
     this.ready(player, config);
   }
 
+  /** Where to begin: null for the film's own beginning. */
+  private beginning(): number | null {
+    return this.stoppedAt?.session === this.session() ? this.stoppedAt.time : null;
+  }
+
+  /** Show the viewer's name over the picture, and keep the picture where it is seen with it. */
+  private nameViewer(viewer: string | null): void {
+    const named = viewer !== null;
+    this.video.toggleAttribute("disablepictureinpicture", named);
+    this.video.toggleAttribute("disableremoteplayback", named);
+    if (!named) {
+      this.video.removeAttribute("controlslist");
+      return;
+    }
+    this.video.setAttribute("controlslist", "nofullscreen noremoteplayback");
+    this.overlay = new Overlay(
+      this.stage,
+      viewer,
+      () => {
+        this.heartbeats?.report();
+        this.dispatchEvent(new CustomEvent("penstock-tampered", { bubbles: true, composed: true }));
+      },
+      () => this.failed(new OverlayRemoved()),
+    );
+    this.overlay.start();
+  }
+
   private ready(player: shaka.Player, config: PlayerConfig): void {
     this.video.setAttribute("aria-label", this.getAttribute("label") ?? config.title);
-    this.choices.replaceChildren(
-      ...[qualityChoice(player), audioChoice(player)].filter((choice) => choice !== null),
-    );
+    this.captions = captionChoice(player);
+    const choices = [qualityChoice(player), audioChoice(player), this.captions?.element];
+    this.choices.replaceChildren(...choices.filter((choice) => choice != null));
+    // The video's own button would leave the overlay behind.
+    if (this.overlay !== null) this.choices.append(button("Full screen", () => this.toggleFullscreen()));
+    this.stoppedAt = null;
     this.dataset.state = "ready";
     this.busy(false);
     setText(this.live, "The film is ready.");
@@ -159,6 +242,9 @@ export class PenstockPlayer extends HTMLElement {
   private failed(error: unknown): void {
     if (isPlayerError(error) && "severity" in error && error.severity === 1) return; // Shaka goes on by itself
     this.turn += 1;
+    if (this.video.currentTime > 0) {
+      this.stoppedAt = { session: this.session(), time: this.video.currentTime };
+    }
     void this.unload();
     this.dataset.state = "error";
     this.busy(false);
@@ -181,6 +267,7 @@ export class PenstockPlayer extends HTMLElement {
     if (canRetry) this.message.append(button("Try again", () => void this.load()));
   }
 
+  /** Before there is a film; while one waits for data, the browser's own controls show it. */
   private busy(is: boolean): void {
     this.spinner.hidden = !is;
   }
@@ -190,6 +277,9 @@ export class PenstockPlayer extends HTMLElement {
     this.player = null;
     this.heartbeats = null;
     heartbeats?.stop(true);
+    this.overlay?.stop();
+    this.overlay = null;
+    this.captions = null;
     await player?.destroy();
   }
 
@@ -214,6 +304,8 @@ export class PenstockPlayer extends HTMLElement {
         return () => this.seek(10);
       case "m":
         return () => this.toggleSound();
+      case "c":
+        return this.captions?.toggle ?? null;
       case "f":
         return () => this.toggleFullscreen();
       default:
@@ -230,7 +322,8 @@ export class PenstockPlayer extends HTMLElement {
   }
 
   private toggleFullscreen(): void {
-    const change = document.fullscreenElement ? document.exitFullscreen() : this.video.requestFullscreen();
+    const shown = this.overlay === null ? this.video : this.stage;
+    const change = document.fullscreenElement ? document.exitFullscreen() : shown.requestFullscreen();
     change.catch(() => undefined); // some embeddings forbid it
   }
 }
@@ -240,7 +333,9 @@ async function loadShaka(): Promise<Shaka> {
   const module = await import("shaka-player/dist/shaka-player.dash-es2021.js");
   const library = module.default;
   library.polyfill.installAll();
-  if (!library.Player.isBrowserSupported()) {
+  // Without Media Source Extensions Shaka would hand the MPD to the video element, which cannot read it.
+  const hasMediaSource = "MediaSource" in window || "ManagedMediaSource" in window;
+  if (!hasMediaSource || !library.Player.isBrowserSupported()) {
     throw { category: 4, code: 4032, data: [] };
   }
   return library;

@@ -20,7 +20,13 @@ interface Surroundings {
 export class Shelf {
   readonly element = h("section", { "aria-labelledby": "films" });
   private readonly list = h("ul", { class: "shelf" });
-  private readonly empty = h("p", { class: "empty", hidden: true }, "No films yet. Add the first one above.");
+  private readonly empty = h(
+    "p",
+    { class: "empty", hidden: true },
+    "No films yet. Add the first one above, or with ",
+    h("code", {}, "penstock upload FILE"),
+    ".",
+  );
   private readonly count = h("span", { class: "count" });
   private readonly more = h("div", { class: "more", hidden: true });
   private readonly live = h("p", { class: "visually-hidden", "aria-live": "polite" });
@@ -36,12 +42,7 @@ export class Shelf {
     private readonly api: Api,
     private readonly around: Surroundings,
   ) {
-    this.more.append(
-      button("Show more", () => {
-        this.pages += 1;
-        void this.refresh();
-      }),
-    );
+    this.more.append(button("Show more", () => void this.showMore()));
     const head = h("div", { class: "shelf-head" }, h("h1", { id: "films" }, "Films"), this.count);
     this.element.append(head, this.list, this.empty, this.more, this.live);
   }
@@ -64,6 +65,14 @@ export class Shelf {
       this.refreshing = null;
     });
     return this.refreshing;
+  }
+
+  /** Another page; after the last one the button is gone, and the keyboard goes on with the first film that came. */
+  private async showMore(): Promise<void> {
+    const shown = this.list.children.length;
+    this.pages += 1;
+    await this.refresh();
+    if (this.more.hidden) firstButton(this.list.children[shown])?.focus();
   }
 
   private async catchUp(): Promise<void> {
@@ -146,9 +155,7 @@ export class Shelf {
     const neighbour = row?.element.nextElementSibling ?? row?.element.previousElementSibling;
     setText(this.live, `${row?.asset.title ?? "The film"} is deleted.`);
     this.drop(id);
-    const next =
-      neighbour?.querySelector<HTMLElement>("button:not([hidden])") ?? document.getElementById("main");
-    next?.focus();
+    (firstButton(neighbour) ?? document.getElementById("main"))?.focus();
     void this.refresh();
   }
 
@@ -179,4 +186,8 @@ export class Shelf {
       this.around.onError(error);
     }
   }
+}
+
+function firstButton(row: Element | null | undefined): HTMLElement | null {
+  return row?.querySelector<HTMLElement>("button:not([hidden])") ?? null;
 }

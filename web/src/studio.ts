@@ -1,7 +1,9 @@
 /** The Studio page: sign in, upload, see what becomes of it, watch, delete. */
 
 import { Api, ApiError, errorSentence } from "./api.ts";
+import { confirmSignOut } from "./dialogs.ts";
 import { button, h, setText } from "./dom.ts";
+import { oversight } from "./oversight.ts";
 import { dropSecret, keepSecret, takeSecret } from "./secret.ts";
 import { Shelf } from "./shelf.ts";
 import { PenstockUploader } from "./uploader.ts";
@@ -32,9 +34,15 @@ function open(apiKey: string): void {
   for (const type of ["penstock-upload-start", "penstock-upload-end", "penstock-upload-change"]) {
     uploader.addEventListener(type, () => void shelf.refresh());
   }
-  leave = () => shelf.stop();
-  account.replaceChildren(button("Sign out", () => signOut(), { kind: "quiet" }));
-  main.replaceChildren(notice, uploader, shelf.element);
+  leave = () => {
+    shelf.stop();
+    uploader.stop();
+  };
+  const asked = async (): Promise<void> => {
+    if (!uploader.active || (await confirmSignOut())) signOut();
+  };
+  account.replaceChildren(button("Sign out", () => void asked(), { kind: "quiet" }));
+  main.replaceChildren(notice, uploader, shelf.element, ...oversight(api));
   shelf.start();
 }
 

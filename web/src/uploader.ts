@@ -18,9 +18,12 @@ import type { UploadItem } from "./upload/item.ts";
 import { UploadQueue } from "./upload/queue.ts";
 import { asFile, fingerprint, type UploadRecord, UploadRecords } from "./upload/resume.ts";
 
+const ADD = "Add films";
 const UP_ARROW = "M12 19V5m-6 6 6-6 6 6";
 const ACCEPT = "video/*,.mkv,.mov,.webm,.ts,.m2ts,.mts";
 const GONE_AFTER_MS = 4000;
+/** What is said of the speed is looked at so often, because a connection that is lost tells nothing. */
+const LOOK_MS = 2000;
 
 export class PenstockUploader extends HTMLElement {
   authorization: Authorization = () => "";
@@ -47,10 +50,15 @@ export class PenstockUploader extends HTMLElement {
     tabindex: -1,
   });
   private readonly zone: HTMLElement;
+  private readonly call = h("strong", {}, ADD);
+  /** Around the whole window while a file is over it, because the zone may be scrolled away. */
+  private readonly frame = h("div", { class: "frame", hidden: true, "aria-hidden": "true" });
+  private timer: ReturnType<typeof setInterval> | undefined;
   private readonly onPageDrag = (event: DragEvent) => this.dragged(event);
   private readonly onLeave = (event: BeforeUnloadEvent) => {
     if (this.active) event.preventDefault();
   };
+  private readonly onConnection = () => this.showSpeeds();
 
   constructor() {
     super();
@@ -62,12 +70,7 @@ export class PenstockUploader extends HTMLElement {
       h(
         "div",
         {},
-        h(
-          "p",
-          {},
-          h("strong", {}, "Add films"),
-          h("span", { class: "fine" }, " by dropping them anywhere on this page"),
-        ),
+        h("p", {}, this.call, h("span", { class: "fine" }, " by dropping them anywhere on this page")),
         h("p", { class: "hint" }, "MP4, MOV, MKV, WebM or MPEG-TS. Uploads can be paused."),
       ),
       choose,
@@ -78,12 +81,14 @@ export class PenstockUploader extends HTMLElement {
     });
     const root = this.attachShadow({ mode: "open", delegatesFocus: true });
     adopt(root, tokens, controls, styles);
-    root.append(this.zone, this.input, this.note, this.list, this.live);
+    root.append(this.zone, this.input, this.note, this.list, this.live, this.frame);
   }
 
   connectedCallback(): void {
     for (const type of DRAG_EVENTS) document.addEventListener(type, this.onPageDrag);
     window.addEventListener("beforeunload", this.onLeave);
+    for (const type of CONNECTION_EVENTS) window.addEventListener(type, this.onConnection);
+    this.timer = setInterval(this.onConnection, LOOK_MS);
     // A page that uses the element in its HTML sets `authorization` or `api` just after this.
     setTimeout(() => void this.showUnfinished(), 0);
   }
@@ -91,6 +96,13 @@ export class PenstockUploader extends HTMLElement {
   disconnectedCallback(): void {
     for (const type of DRAG_EVENTS) document.removeEventListener(type, this.onPageDrag);
     window.removeEventListener("beforeunload", this.onLeave);
+    for (const type of CONNECTION_EVENTS) window.removeEventListener(type, this.onConnection);
+    clearInterval(this.timer);
+  }
+
+  /** Stop for good, before the element is thrown away; a large upload can go on at a later visit. */
+  stop(): void {
+    this.queue.destroy();
   }
 
   /** True while leaving the page would stop an upload. */
@@ -176,6 +188,13 @@ export class PenstockUploader extends HTMLElement {
     this.announce(item);
   }
 
+  /** Say anew of each file on its way how fast it is, or that it waits for the connection. */
+  private showSpeeds(): void {
+    for (const item of this.queue.items.values()) {
+      if (item.state === "sending") this.rows.get(item.id)?.tell(statusText(item));
+    }
+  }
+
   private setActions(row: Row, item: UploadItem): void {
     const name = item.file.name;
     const actions: HTMLButtonElement[] = [];
@@ -240,7 +259,12 @@ export class PenstockUploader extends HTMLElement {
     const transfer = event.dataTransfer;
     if (!transfer?.types.includes("Files")) return;
     event.preventDefault();
-    this.zone.classList.toggle("over", event.type === "dragover");
+    // From one element to the next; only without the next one did it leave the window.
+    if (event.type === "dragleave" && event.relatedTarget !== null) return;
+    const isOver = event.type === "dragover";
+    this.frame.hidden = !isOver;
+    this.zone.classList.toggle("over", isOver);
+    setText(this.call, isOver ? "Drop to add films" : ADD);
     if (event.type !== "drop") return;
     const items = [...transfer.items].filter((item) => item.kind === "file");
     const folders = items.filter((item) => item.webkitGetAsEntry()?.isDirectory);
@@ -261,6 +285,7 @@ export class PenstockUploader extends HTMLElement {
   }
 }
 
+const CONNECTION_EVENTS = ["online", "offline"] as const;
 const DRAG_EVENTS = ["dragover", "dragleave", "drop"] as const;
 
 /** One line of the list. */
@@ -283,9 +308,13 @@ class Row {
   show(state: string, status: string, percent: number): void {
     if (state !== this.state) this.element.className = state;
     this.state = state;
-    setText(this.status, status);
+    this.tell(status);
     this.bar.value = percent;
     this.bar.hidden = state === "failed";
+  }
+
+  tell(status: string): void {
+    setText(this.status, status);
   }
 
   /** Put other buttons in place; the keyboard stays on the first when it was on one of them. */
@@ -326,9 +355,11 @@ function statusText(item: UploadItem): string {
 function sendingText(item: UploadItem, size: string): string {
   const rate = item.pace.bytesPerSecond;
   const parts = [`${bytes(item.sentBytes)} of ${size}`];
-  if (rate !== null && rate > 0) {
+  const isSent = item.sentBytes >= item.file.size;
+  if (!isSent && (!navigator.onLine || item.pace.stalled)) parts.push("waiting for the connection");
+  else if (rate !== null && rate > 0) {
     parts.push(`${bytes(Math.round(rate))}/s`, timeLeft((item.file.size - item.sentBytes) / rate));
-  }
+  } else if (item.formTries > 0) parts.push("trying again");
   return parts.filter((part) => part !== "").join(" · ");
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bytes, duration, moment, stateLabel, timeLeft } from "../src/format.ts";
+import { bytes, duration, jobLabel, moment, readersEnglish, stateLabel, timeLeft } from "../src/format.ts";
 import type { Asset } from "../src/model.ts";
 
 describe("bytes", () => {
@@ -55,13 +55,26 @@ describe("moment", () => {
     expect(moment(at(2026, 10, 23, 1, 0), now, "en-GB")).toBe("tomorrow, 01:00"));
   it("gives the date otherwise", () =>
     expect(moment(at(2026, 10, 3, 9, 30), now, "en-GB")).toBe("3 Nov 2026, 09:30"));
-  it("is silent about what is no time", () => expect(moment("soon", now)).toBe(""));
+  it("writes hours as the reader's English does", () =>
+    expect(moment(at(2026, 10, 22, 14, 5), now, "en-US")).toMatch(/^today, 2:05\sPM$/));
+  it.each([
+    [["de-AT", "en-US", "en"], "en-US"],
+    [["fr"], "en-GB"],
+    [[], "en-GB"],
+  ])("takes of %j the English %s", (languages, taken) => expect(readersEnglish(languages)).toBe(taken));
+  it("is silent about what is no time", () => expect(moment("soon", now, "en-GB")).toBe(""));
 });
 
 describe("stateLabel", () => {
   const asset: Asset = { id: "a", title: "A", state: "converting", created_at: "", percent: 42 };
   it("tells the percentage", () => expect(stateLabel(asset)).toBe("Converting 42 %"));
+  it("tells it to the end of packaging", () =>
+    expect(stateLabel({ ...asset, state: "packaging", percent: 95 })).toBe("Packaging 95 %"));
+  it("tells it of a job, and not once it is ready", () => {
+    expect(jobLabel({ settings: "hd", state: "converting", percent: 7 })).toBe("Converting 7 %");
+    expect(jobLabel({ settings: "hd", state: "published", percent: 100 })).toBe("Ready to watch");
+  });
   it("does without it", () => expect(stateLabel({ ...asset, percent: null })).toBe("Converting"));
   it("shows a state of a later server as it is", () =>
-    expect(stateLabel({ ...asset, state: "archived" as Asset["state"] })).toBe("archived"));
+    expect(stateLabel({ ...asset, percent: null, state: "archived" as Asset["state"] })).toBe("archived"));
 });

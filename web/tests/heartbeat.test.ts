@@ -6,12 +6,13 @@ const answer = {
   expires_at: "2030-01-01T00:00:00Z",
   license_token: "new",
   dash_token_url: null,
+  drm: {},
   heartbeat_s: 10,
 };
 
 function setUp(...answers: (typeof answer | ApiError)[]) {
   const api = {
-    heartbeat: vi.fn((_session: string, _leaving?: boolean) => {
+    heartbeat: vi.fn((_session: string, _leaving?: boolean, _tampered?: number) => {
       const next = answers.shift() ?? answer;
       return next instanceof ApiError ? Promise.reject(next) : Promise.resolve(next);
     }),
@@ -81,7 +82,26 @@ describe("Heartbeats", () => {
     heartbeats.stop(true);
     heartbeats.stop(true);
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(api.heartbeat.mock.calls).toEqual([["s", true]]);
+    expect(api.heartbeat.mock.calls).toEqual([["s", true, 0]]);
     expect(beat).not.toHaveBeenCalled();
+  });
+
+  it("report tampering at once, and again when the server was away", async () => {
+    const { api, heartbeats } = setUp(new ApiError("x", 0, "unreachable"));
+    heartbeats.start(10);
+    heartbeats.report();
+    heartbeats.report();
+    await vi.advanceTimersByTimeAsync(0);
+    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(api.heartbeat.mock.calls.map((call) => call[2])).toEqual([2, 2, 0]);
+  });
+
+  it("tell a last time of tampering when the player leaves", () => {
+    const { api, heartbeats } = setUp();
+    heartbeats.start(10);
+    heartbeats.report();
+    heartbeats.stop(true);
+    expect(api.heartbeat.mock.calls).toEqual([["s", true, 1]]);
   });
 });

@@ -14,7 +14,8 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -31,11 +32,15 @@ from localaws.edge.answers import sendable
 from localaws.edge.app import Edge, Route
 from localaws.edge.authorize import Authorizer
 from localaws.edge.cache import FRESH_S, GRACE_S, Cache
+from localaws.edge.front import Front
+from localaws.edge.gate import Gate
 from localaws.edge.media import Media
 from localaws.edge.origins import BucketOrigin, HttpClient, Origin, ServerOrigin, Timeouts
+from localaws.edge.pace import Rule
 from localaws.edge.path_tokens import PathTokens
 from localaws.edge.proxy import Proxy
 from localaws.edge.revocations import INTERVAL_S, Follower, Revocations
+from localaws.edge.signals import EVERY_S, Sender, Signals
 from localaws.edge.targets import matcher
 from penstock.errors import Conflict, InvalidRequest, PenstockError
 from penstock.formats.cookies import PublicKey, load_public_key
@@ -59,10 +64,26 @@ class Limits:
     s3_timeouts: Timeouts = field(default_factory=lambda: Timeouts(silence_s=15.0))
     server_timeouts: Timeouts = field(default_factory=Timeouts)
     revocations_every_s: float = INTERVAL_S
+    signals_every_s: float = EVERY_S
+    pace_delay_s: float = Rule.delay_s
+    pace_clock: Callable[[], float] = time.time
+
+    def pace(self, pace: configuration.Pace) -> Rule:
+        return Rule(rate=pace.rate, burst_s=pace.burst_s, delay_s=self.pace_delay_s)
 
 
-def build(config: configuration.Config, limits: Limits, revocations: Revocations) -> tuple[Edge, list[Proxy]]:
-    """Make the application of a configuration, and the proxies in it, for they have streams to end.
+@dataclass(frozen=True)
+class Parts:
+    """The application of a configuration; its proxies, for they have streams to end; its gate, which remembers."""
+
+    app: Edge
+    proxies: list[Proxy]
+    gate: Gate
+    signals: Signals
+
+
+def build(config: configuration.Config, limits: Limits, revocations: Revocations) -> Parts:
+    """Make the parts of a configuration.
 
     Raises InvalidRequest.
     """
@@ -90,18 +111,28 @@ def build(config: configuration.Config, limits: Limits, revocations: Revocations
         for behavior in edge.behaviors
     ]
     tokens = PathTokens(_token_keys(edge.path_token_keys), revocations) if edge.path_token_keys else None
-    app = Edge(routes, public_url=edge.url, allowed_origins=edge.allowed_origins, path_tokens=tokens)
-    return app, [origin for origin in origins.values() if isinstance(origin, Proxy)]
+    signals = Signals()
+    rule = limits.pace(edge.pace) if edge.pace else None
+    gate = Gate(rule, config.state_dir / "edge-pace", signals, clock=limits.pace_clock)
+    app = Edge(
+        routes,
+        public_url=edge.url,
+        allowed_origins=edge.allowed_origins,
+        path_tokens=tokens,
+        gate=gate,
+        front=Front(edge.front),
+    )
+    return Parts(app, [origin for origin in origins.values() if isinstance(origin, Proxy)], gate, signals)
 
 
 async def serve(config: configuration.Config, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT. Raises InvalidRequest, and Conflict when the port is taken."""
     told = config.edge.revocations if config.edge else None
     revocations = Revocations(known=told is None)
-    app, proxies = build(config, limits, revocations)
+    parts = build(config, limits, revocations)
     _refuse_taken(config.ports.edge)
     server = Server(
-        app,
+        parts.app,
         address=configuration.HOST,
         port=config.ports.edge,
         interface=Interfaces.RSGI,
@@ -116,27 +147,45 @@ async def serve(config: configuration.Config, limits: Limits) -> None:
 
     def stop() -> None:
         stopped.set()
-        for proxy in proxies:
+        for proxy in parts.proxies:
             proxy.stop()
         server.stop()  # type: ignore[no-untyped-call]
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     serving = asyncio.create_task(server.serve())
-    following = asyncio.create_task(_follower(told, revocations, limits.revocations_every_s).run()) if told else None
+    errands = []
+    if told:
+        errands.append(asyncio.create_task(_follower(told, revocations, limits.revocations_every_s).run()))
+    parts.gate.load()
+    errands.append(asyncio.create_task(parts.gate.keep_saving()))
+    if config.edge and config.edge.signals:
+        sender = _sender(config.edge.signals, parts.signals, limits.signals_every_s)
+        errands.append(asyncio.create_task(sender.run()))
     waiting = asyncio.create_task(stopped.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if following:
-        following.cancel()
+    for errand in errands:
+        errand.cancel()
     await asyncio.wait({serving}, timeout=STOP_S)
+    parts.gate.save()
     if serving.done():
         serving.result()
 
 
 def _follower(told: configuration.Target, revocations: Revocations, every_s: float) -> Follower:
-    parts = urlsplit(told.url)
+    client, path = _control_plane(told)
+    return Follower(revocations, client, path, told.token_file, every_s)
+
+
+def _sender(told: configuration.Target, signals: Signals, every_s: float) -> Sender:
+    client, path = _control_plane(told)
+    return Sender(signals, client, path, told.token_file, every_s)
+
+
+def _control_plane(target: configuration.Target) -> tuple[HttpClient, str]:
+    parts = urlsplit(target.url)
     client = HttpClient(f"{parts.scheme}://{parts.netloc}", timeouts=Timeouts(silence_s=2.0), max_connections=1)
-    return Follower(revocations, client, parts.path or "/", told.token_file, every_s)
+    return client, parts.path or "/"
 
 
 def main(argv: Sequence[str] | None = None, limits: Limits | None = None) -> int:
@@ -223,9 +272,12 @@ def _server(origin: configuration.Origin, limits: Limits) -> ServerOrigin:
     headers = []
     for name, file in origin.headers.items():
         try:
-            header = sendable(name, file.read_text().strip())
+            value = file.read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise InvalidRequest(f"the value of the header {name} cannot be read from {file}") from exc
+        if not value:
+            raise InvalidRequest(f"{file} is empty, and should hold the value of the header {name}")
+        header = sendable(name, value)
         if header is None:
             raise InvalidRequest(f"{name!r} is not the name of a header")
         headers.append(header)

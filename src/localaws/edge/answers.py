@@ -22,12 +22,14 @@ COMMON: Headers = [
     ("referrer-policy", "no-referrer"),
 ]
 
+TOO_FAST = 429
 _ERRORS = {
     400: ("invalid_request", "The request cannot be understood."),
     403: ("forbidden", "Nothing to see here without a valid playback session."),
     405: ("method_not_allowed", "This method is not allowed here."),
     408: ("request_timeout", "The request's body did not arrive in time."),
     413: ("request_too_large", "The request's body is larger than 10 MiB; files are uploaded straight to S3."),
+    TOO_FAST: ("too_fast", "This film was fetched faster than anybody watches; go on after Retry-After seconds."),
     431: ("headers_too_large", "The request's headers are too large."),
     500: ("internal_error", "Something went wrong in the edge; its log knows more."),
     502: ("upstream_error", "The server behind the edge cannot be reached or broke off."),
@@ -73,9 +75,13 @@ class CrossOrigin:
         headers = [*COMMON, ("allow", "GET, HEAD, OPTIONS"), ("cache-control", "no-store"), *self.headers(origin)]
         if len(self.headers(origin)) > 1:
             conditions = "if-match, if-modified-since, if-none-match, if-range, if-unmodified-since"
+            cmcd = "cmcd-object, cmcd-request, cmcd-session, cmcd-status"
             headers += [
                 ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
-                ("access-control-allow-headers", f"cache-control, content-type, range, {conditions}"),
+                (
+                    "access-control-allow-headers",
+                    f"cache-control, {cmcd}, content-type, dpop, range, {conditions}",
+                ),
                 ("access-control-max-age", "3000"),
             ]
         return headers
@@ -85,7 +91,7 @@ class CrossOrigin:
             *self._none,
             ("access-control-allow-origin", origin),
             ("access-control-allow-credentials", "true"),
-            ("access-control-expose-headers", "accept-ranges, content-length, content-range, date, etag"),
+            ("access-control-expose-headers", "accept-ranges, content-length, content-range, date, etag, retry-after"),
         ]
 
 

@@ -14,13 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from localaws.edge.answers import COMMON, CrossOrigin, refuse
+from localaws.edge.admission import Admission, Admitted, Asked
+from localaws.edge.answers import COMMON, TOO_FAST, CrossOrigin, Headers, refuse
 from localaws.edge.authorize import Authorizer
+from localaws.edge.front import Front
+from localaws.edge.gate import Gate, Said
 from localaws.edge.media import Media
 from localaws.edge.origins import OriginFailed
 from localaws.edge.path_tokens import PathTokens, split, without_token
 from localaws.edge.proxy import BodyRefused, Forwarded, Proxy, ViewerGone
 from localaws.edge.targets import is_clean, spellings
+from penstock.formats.binding import Viewer
 from penstock.formats.cookies import without_signing_parameters
 
 log = logging.getLogger(__name__)
@@ -48,7 +52,7 @@ class Request:
     method: str
     path: str
     query: str
-    client_ip: str
+    viewer: Viewer
     headers: Any
 
 
@@ -62,23 +66,29 @@ class Edge:
         public_url: str,
         allowed_origins: Sequence[str] = (),
         path_tokens: PathTokens | None = None,
+        gate: Gate | None = None,
+        front: Front | None = None,
     ) -> None:
         """routes: first match wins, none refuses. public_url: where viewers reach the edge, maybe behind TLS."""
         self._routes = routes
-        self._path_tokens = path_tokens
+        self._takes_tokens = path_tokens is not None
+        self._admission = Admission(path_tokens)
+        self._gate = gate
+        self._front = front or Front()
         self._cross_origin = CrossOrigin(allowed_origins)
         public = urlsplit(public_url)
         self._public_host, self._public_scheme = public.netloc.lower(), public.scheme
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         started = time.perf_counter()
-        client_ip = scope.client.rpartition(":")[0].strip("[]")
-        request = Request(scope.method, scope.path, scope.query_string, client_ip, scope.headers)
+        headers = scope.headers
+        viewer = self._front.viewer(scope.client.rpartition(":")[0].strip("[]"), headers)
+        request = Request(scope.method, scope.path, scope.query_string, viewer, headers)
         status, reason = await self._answer(scope, protocol, request)
         if access_log.isEnabledFor(logging.INFO):
             spent_ms = (time.perf_counter() - started) * 1000
             path = quote(without_token(request.path), safe="/-._~:,=+@")[:512]
-            access_log.info("%s %s %s %d %.1f ms %s", client_ip, request.method, path, status, spent_ms, reason)
+            access_log.info("%s %s %s %d %.1f ms %s", viewer.address, request.method, path, status, spent_ms, reason)
 
     async def _answer(self, scope: Any, protocol: Any, request: Request) -> tuple[int, str]:
         try:
@@ -104,7 +114,7 @@ class Edge:
         host = self._host(scope, request.headers)
         if host is None or not is_clean(request.path):
             return refuse(protocol, 403, request.method, cors), "a host or path that is not taken"
-        token, path = split(request.path) if self._path_tokens else (None, request.path)
+        token, path = split(request.path) if self._takes_tokens else (None, request.path)
         route = next((route for route in self._routes if route.matches(path)), None)
         if route is None and request.path == "/healthz":
             protocol.response_str(200, [*COMMON, ("cache-control", "no-store")], "")
@@ -116,25 +126,42 @@ class Edge:
             return 204, ""
         if isinstance(route.serves, Media) and request.method not in {"GET", "HEAD"}:
             return refuse(protocol, 403, request.method, cors), "not a method for media"
-        if reason := self._refusal(route, host, request, token, path):
-            return refuse(protocol, 403, request.method, cors), reason
+        admitted = self._admitted(route, host, request, token, path)
+        if isinstance(admitted, str):
+            return refuse(protocol, 403, request.method, cors), admitted
         if isinstance(route.serves, Media):
-            return await route.serves.serve(protocol, request.method, path[1:], request.headers.get, cors), ""
+            return await self._serve(route.serves, protocol, request, path, admitted, cors)
         request = request if token is None else replace(request, path=path)
         forwarded = self._forwarded(host, request, signed=route.authorizer is not None)
         return await route.serves.forward(protocol, forwarded), ""
 
-    def _refusal(self, route: Route, host: str, request: Request, token: str | None, path: str) -> str | None:
-        if token is not None and self._path_tokens:
-            return self._path_tokens.refusal(token, path) if route.authorizer else "no path for tokens"
-        return self._signature_refusal(route.authorizer, host, request) if route.authorizer else None
-
-    def _signature_refusal(self, authorizer: Authorizer, host: str, request: Request) -> str | None:
+    def _admitted(self, route: Route, host: str, request: Request, token: str | None, path: str) -> Admitted | str:
+        if route.authorizer is None:
+            return Admitted() if token is None else "no path for tokens"
         base = f"{self._scheme(host)}://{host}"
         query = f"?{request.query}" if request.query else ""
-        cookies = request.headers.get_all("cookie")
-        urls = [f"{base}{path}{query}" for path in spellings(request.path)]
-        return authorizer.refusal(urls, cookies[0] if len(cookies) == 1 else "; ".join(cookies), request.client_ip)
+        urls = [f"{base}{spelled}{query}" for spelled in spellings(request.path)]
+        asked = Asked(request.method, token, path, urls, request.headers, request.viewer)
+        return self._admission.judge(route.authorizer, asked)
+
+    async def _serve(
+        self, media: Media, protocol: Any, request: Request, path: str, admitted: Admitted, cors: Headers
+    ) -> tuple[int, str]:
+        claims, gate = admitted.claims, self._gate
+        said = Said(request.viewer.address, request.query, request.headers.get)
+
+        async def admit(share: tuple[float, float]) -> int | None:
+            return await gate.admit(claims, media.cache, path, share, said) if gate and claims else None
+
+        try:
+            status = await media.serve(protocol, request.method, path[1:], request.headers.get, cors, admit)
+        except OriginFailed:
+            self._admission.unmet(admitted)
+            raise
+        if status == TOO_FAST:
+            self._admission.unmet(admitted)
+            return status, "too fast"
+        return status, ""
 
     def _forwarded(self, host: str, request: Request, *, signed: bool) -> Forwarded:
         query = f"?{quote(request.query, safe=_QUERY)}" if request.query else ""
@@ -145,7 +172,7 @@ class Edge:
             headers=request.headers.items(),
             host=host,
             scheme=self._scheme(host),
-            client_ip=request.client_ip,
+            client_ip=request.viewer.address,
         )
 
     def _scheme(self, host: str) -> str:

@@ -7,11 +7,19 @@ Signatures are verified by penstock.formats.cookies; here a viewer's cookies are
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from localaws.edge.revocations import Revocations
 from penstock.errors import BadSignature
-from penstock.formats.cookies import COOKIE_PREFIX, SIGNING_PARAMETERS, Policy, PublicKey, covers, verify
+from penstock.formats.cookies import (
+    COOKIE_PREFIX,
+    SESSION_COOKIE,
+    SIGNING_PARAMETERS,
+    Policy,
+    PublicKey,
+    covers,
+    verify,
+)
 
 MAX_COOKIE_CHARS = 16 * 1024
 """A custom policy of the largest size takes 6 KB; the rest is room for the cookies of the application."""
@@ -42,8 +50,8 @@ class Authorizer:
         self._bound = remembered
         self._policies: dict[tuple[str, str], Policy] = {}
 
-    def refusal(self, urls: Sequence[str], cookie_header: str, client_ip: str) -> str | None:
-        """Say why a request is refused, for the log alone; None when it may pass.
+    def judge(self, urls: Sequence[str], cookie_header: str, client_ip: str) -> Policy | str:
+        """The policy that lets a request in, else why none does, for the log alone.
 
         urls: the spellings of one URL (scheme, host, path, query); a signature for any of them is good.
         """
@@ -55,7 +63,7 @@ class Authorizer:
             if remembered.not_before in self._revocations.serials:
                 return REVOKED
             if any(covers(remembered.resource, url) for url in urls):
-                return None
+                return remembered
             return "the policy is for another resource"
         try:
             cookies = signing_cookies(cookie_header)
@@ -67,7 +75,7 @@ class Authorizer:
         # Only a custom policy says by itself what it covers; a canned one is bound to the URL it came with.
         if COOKIE_PREFIX + "Policy" in cookies and not _has_signing_parameter(urls[0]):
             self._remember((cookie_header, client_ip), policy)
-        return None
+        return policy
 
     def _verify(self, urls: Sequence[str], cookies: Mapping[str, str], client_ip: str, now: float) -> Policy:
         *first, last = urls
@@ -93,17 +101,24 @@ def signing_cookies(header: str) -> dict[str, str]:
     if len(header) > MAX_COOKIE_CHARS:
         raise BadSignature(f"more than {MAX_COOKIE_CHARS} characters of cookies were sent")
     found: dict[str, str] = {}
-    for pair in header.split(";"):
-        name, _, value = pair.strip().partition("=")
+    for name, value in cookies_of(header):
         if name in _SIGNING_COOKIES and found.setdefault(name, value) != value:
             raise BadSignature(f"the cookie {name} was sent twice")
     return found
 
 
+def cookies_of(header: str) -> Iterator[tuple[str, str]]:
+    """Names and values in a Cookie header, in their order."""
+    for pair in header.split(";"):
+        name, _, value = pair.strip().partition("=")
+        yield name, value
+
+
 def without_signing_cookies(header: str) -> str:
-    """Drop CloudFront's cookies from a Cookie header: an origin has no use for them."""
+    """Drop the cookies that open media from a Cookie header: an origin has no use for them."""
     pairs = (pair.strip() for pair in header.split(";"))
-    return "; ".join(pair for pair in pairs if pair and pair.partition("=")[0] not in _SIGNING_COOKIES)
+    dropped = _SIGNING_COOKIES | {SESSION_COOKIE}
+    return "; ".join(pair for pair in pairs if pair and pair.partition("=")[0] not in dropped)
 
 
 def _holds(policy: Policy, now: float) -> bool:

@@ -5,11 +5,12 @@ Never decides who may see an object, and answers what does not exist as what may
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from email.utils import format_datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from localaws.edge.answers import COMMON, Headers, refuse
+from localaws.edge.answers import COMMON, TOO_FAST, Headers, refuse
 from localaws.edge.cache import Cache, Stored
 from localaws.edge.ranges import Header, Unsatisfiable, byte_range, precondition, range_applies
 
@@ -28,6 +29,8 @@ CONTENT_TYPES = {
     ".webm": "video/webm",
     ".ts": "video/mp2t",
     ".aac": "audio/aac",
+    ".ac3": "audio/ac3",
+    ".ec3": "audio/eac3",
     ".vtt": "text/vtt",
     ".ttml": "application/ttml+xml",
     ".jpg": "image/jpeg",
@@ -35,19 +38,25 @@ CONTENT_TYPES = {
     ".json": "application/json",
 }
 _MANIFESTS = {".mpd", ".m3u8", ".smil"}
+Admit = Callable[[tuple[float, float]], Awaitable[int | None]]
 
 
 class Media:
     """Serves the objects of one cache."""
 
     def __init__(self, cache: Cache) -> None:
-        self._cache = cache
+        self.cache = cache
 
-    async def serve(self, protocol: Any, method: str, object_key: str, header: Header, cors: Headers) -> int:
-        """Answer a GET or HEAD for an object; returns the status. Raises OriginFailed."""
+    async def serve(
+        self, protocol: Any, method: str, object_key: str, header: Header, cors: Headers, admit: Admit
+    ) -> int:
+        """Answer a GET or HEAD for an object; returns the status. Raises OriginFailed.
+
+        admit: asked before bytes are sent, with the share of them, 0 to 1; seconds to come back after, or None.
+        """
         # S3 servers on a file system take a name with a slash at its end for a folder, and answer.
         is_folder = object_key.endswith("/")
-        stored = None if is_folder else self._cache.fresh(object_key) or await self._cache.get(object_key)
+        stored = None if is_folder else self.cache.fresh(object_key) or await self.cache.get(object_key)
         if stored is None:
             return refuse(protocol, 403, method, cors)
         stored.headers = stored.headers or _headers(object_key, stored)
@@ -63,6 +72,10 @@ class Media:
         except Unsatisfiable:
             protocol.response_empty(416, [*headers, ("content-range", f"bytes */{stored.size_bytes}")])
             return 416
+        start, end = part or (0, stored.size_bytes)
+        whole = max(1, stored.size_bytes)
+        if method == "GET" and (wait_s := await admit((start / whole, end / whole))) is not None:
+            return refuse(protocol, TOO_FAST, method, [*cors, ("retry-after", str(wait_s))])
         return _send(protocol, method, stored, headers, part)
 
 

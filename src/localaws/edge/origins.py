@@ -70,7 +70,7 @@ class HttpClient:
         method: str,
         target: str,
         headers: Iterable[tuple[str, str]],
-        content: AsyncIterator[bytes] | None = None,
+        content: AsyncIterator[bytes] | bytes | None = None,
     ) -> httpx.Response:
         """Send a request and return once the headers of the answer are here; the caller closes it.
 
@@ -128,23 +128,9 @@ class BucketOrigin:
     async def open(self, object_key: str, known_etag: str | None = None) -> AsyncIterator[ObjectStream | NoObject]:
         """Ask for an object, unless it still has `known_etag`. Raises OriginFailed, also while its chunks are read."""
         response = await self._get(object_key, known_etag)
-        try:
-            if response.status_code == 200:
-                yield ObjectStream(
-                    etag=_ascii(response.headers.get("etag", "")),
-                    modified=http_date(response.headers.get("last-modified")),
-                    chunks=response.aiter_raw(),
-                )
-            elif response.status_code == 304 and known_etag:
-                yield NoObject.UNCHANGED
-            elif response.status_code in {400, 403, 404}:  # 400: a name that no object can have
-                if response.status_code == 403:
-                    log.warning("S3 does not let the edge read the bucket %s; are its credentials right?", self._bucket)
-                yield NoObject.MISSING
-            else:
-                raise OriginFailed(502, f"S3 answered {response.status_code}")
-        finally:
-            await response.aclose()
+        who = f"S3, asked for the bucket {self._bucket},"
+        async with _answer(response, known_etag, who) as answer:
+            yield answer
 
     async def _get(self, object_key: str, known_etag: str | None) -> httpx.Response:
         target = quote(f"/{self._bucket}/{object_key}", safe="/-._~")
@@ -175,26 +161,33 @@ class ServerOrigin:
         if known_etag:
             headers.append(("if-none-match", known_etag))
         response = await self._client.send("GET", quote(f"/{object_key}", safe="/-._~"), headers)
-        try:
-            if response.status_code == 200:
-                yield ObjectStream(
-                    etag=_ascii(response.headers.get("etag", "")),
-                    modified=http_date(response.headers.get("last-modified")),
-                    chunks=response.aiter_raw(),
-                )
-            elif response.status_code == 304 and known_etag:
-                yield NoObject.UNCHANGED
-            elif response.status_code in {400, 403, 404}:
-                if response.status_code == 403:
-                    log.warning("%s refuses the edge; are the origin's headers right?", self._client.authority)
-                yield NoObject.MISSING
-            else:
-                raise OriginFailed(502, f"the origin answered {response.status_code}")
-        finally:
-            await response.aclose()
+        async with _answer(response, known_etag, self._client.authority) as answer:
+            yield answer
 
 
 Origin = BucketOrigin | ServerOrigin
+
+
+@asynccontextmanager
+async def _answer(response: httpx.Response, known_etag: str | None, who: str) -> AsyncIterator[ObjectStream | NoObject]:
+    """What an origin's answer means; the response is closed at the end. who: for the log."""
+    try:
+        if response.status_code == 200:
+            yield ObjectStream(
+                etag=_ascii(response.headers.get("etag", "")),
+                modified=http_date(response.headers.get("last-modified")),
+                chunks=response.aiter_raw(),
+            )
+        elif response.status_code == 304 and known_etag:
+            yield NoObject.UNCHANGED
+        elif response.status_code in {400, 403, 404}:  # 400: a name that no object can have
+            if response.status_code == 403:
+                log.warning("%s refuses the edge; are its credentials and headers right?", who)
+            yield NoObject.MISSING
+        else:
+            raise OriginFailed(502, f"the origin answered {response.status_code}")
+    finally:
+        await response.aclose()
 
 
 def _ascii(text: str) -> str:

@@ -1,20 +1,24 @@
 """Path tokens: `/t/<token>/<path>` opens what a signed cookie opens, for players that keep no cookies.
 
 The token is a CWT of one playback session (penstock.formats.tokens); what follows it is judged, served and cached as if
-it had come alone. CloudFront: the viewer-request function in penstock/deploy does the same.
+it had come alone. The same token goes beside a session's signed cookies, as the cookie Penstock-Session: a policy has
+no room for what else the edge has to know of a session. CloudFront: the viewer-request function in penstock/deploy.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
-from localaws.edge.authorize import REVOKED
+from localaws.edge.authorize import REVOKED, cookies_of
 from localaws.edge.revocations import Revocations
 from penstock.errors import BadSignature, SessionExpired
+from penstock.formats.cookies import SESSION_COOKIE
 from penstock.formats.tokens import PathClaims, verify_path
 
 PREFIX = "/t/"
+REMEMBERED = 2048
 
 
 def split(path: str) -> tuple[str | None, str]:
@@ -40,7 +44,7 @@ class PathTokens:
         revocations: Revocations,
         *,
         clock: Callable[[], float] = time.time,
-        remembered: int = 2048,
+        remembered: int = REMEMBERED,
     ) -> None:
         """keys: by key id. clock: seconds since the epoch. remembered: most tokens kept in memory."""
         self._keys = keys
@@ -49,8 +53,8 @@ class PathTokens:
         self._bound = remembered
         self._claims: dict[str, PathClaims] = {}
 
-    def refusal(self, token: str, path: str) -> str | None:
-        """Say why a token does not open `path`, for the log alone; None when it does."""
+    def judge(self, token: str, path: str) -> PathClaims | str:
+        """The claims of a token that opens `path`, else why it does not, for the log alone."""
         if not self._revocations.known:
             return "it is not known yet who was revoked"
         claims = self._claims.get(token)
@@ -64,11 +68,28 @@ class PathTokens:
             return "the path token has expired"
         if claims.session_id in self._revocations.sessions:
             return REVOKED
-        return (
-            None if claims.path.endswith("/") and path.startswith(claims.path) else "the path token is for other paths"
-        )
+        if not claims.path.endswith("/") or not path.startswith(claims.path):
+            return "the path token is for other paths"
+        return claims
+
+    def beside(self, cookie_header: str, serial: int, path: str) -> PathClaims | str:
+        """The claims of the token that came beside signed cookies whose policy has `serial`, else why it is none."""
+        token = _token_beside(cookie_header)
+        if token is None:
+            return f"signed cookies of a session without one {SESSION_COOKIE}"
+        claims = self.judge(token, path)
+        if isinstance(claims, PathClaims) and claims.serial != serial:
+            return f"the {SESSION_COOKIE} is of another session than the policy"
+        return claims
 
     def _remember(self, token: str, claims: PathClaims) -> None:
         if len(self._claims) >= self._bound:
             del self._claims[next(iter(self._claims))]
         self._claims[token] = claims
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _token_beside(cookie_header: str) -> str | None:
+    """The one token in a Cookie header; None where there is none, or two that differ."""
+    tokens = {value for name, value in cookies_of(cookie_header) if name == SESSION_COOKIE}
+    return tokens.pop() if len(tokens) == 1 else None

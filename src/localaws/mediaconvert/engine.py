@@ -1,41 +1,33 @@
 """Runs jobs: a durable workflow of idempotent steps that goes on at the interrupted step after a crash.
 
-Each step can be repeated: it throws away what an earlier attempt left half done. State changes and their events are
-written together by the store. Never keeps a content key anywhere but in this process's memory.
+Each step can be repeated, on another machine, too: what it needs `making` has made, or makes again. State changes and
+their events are written together by the store, and only while the job is this engine's own.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from threading import Event, Lock
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert import argv, jail, naming, outputs, packager, request, sources, state_events, transfer
-from localaws.mediaconvert.failures import DISK, JobCanceled, JobError
-from localaws.mediaconvert.handover import Handover
-from localaws.mediaconvert.keys import KeyProvider, Keys
-from localaws.mediaconvert.plan import Plan, plan
-from localaws.mediaconvert.policy import DISALLOWED
-from localaws.mediaconvert.probe import probe
-from localaws.mediaconvert.progress import EncodeProgress, Progress
+from localaws.durable import EngineStopping
+from localaws.media import addresses, transfer
+from localaws.media.failures import DISK, JobCanceled, JobError
+from localaws.mediaconvert import state_events
+from localaws.mediaconvert.engines import ALONE, Engines, Superseded
+from localaws.mediaconvert.making import Making, Run
+from localaws.mediaconvert.progress import Progress
 from localaws.mediaconvert.store import CANCELED, COMPLETE, ERROR, PROGRESSING, SUBMITTED, Job, Store
 
 log = logging.getLogger(__name__)
-
-# Of the transcoding phase, encoding is all but this; packaging costs about one percent.
-ENCODE_SHARE = 0.98
 Json = dict[str, Any]
-
-
-class EngineStopping(BaseException):
-    """The process ends while a job runs. No Exception, so that the workflow keeps its place for the next start."""
 
 
 class Engine:
@@ -45,73 +37,54 @@ class Engine:
         self,
         config: Config,
         store: Store,
-        publish_event: Callable[[Json], None],
-        disallowed: Callable[[str], str | None],
+        engines: Engines,
+        making: Making,
+        objects: transfer.Store,
+        *,
+        engine_id: str = ALONE,
+        announce: Callable[[], None] = lambda: None,
     ) -> None:
-        """disallowed: a sentence when a source must not be read from such an address, else None."""
+        """announce: called after events were written."""
+        self.id = engine_id
         self._config = config
-        self._disallowed = disallowed
         self._store = store
-        self._publish = publish_event
-        self._objects = transfer.Store(config)
-        self._key_provider = KeyProvider(config)
-        self._work = config.state_dir / "work"
-        self._handover = Handover(self._work / ".probed", self._objects)
+        self._engines = engines
+        self._making = making
+        self._objects = objects
+        self._announce = announce
         self._cancels: dict[str, Event] = {}
-        self._keys: dict[str, dict[int, Keys]] = {}
+        self._progress: dict[str, Progress] = {}
         self._lock = Lock()
-        self._announcing = Lock()
         self._stopping = Event()
 
     # Life
 
-    def clean_leftovers(self) -> None:
-        """Remove work folders of jobs that are unknown or have ended."""
-        alive = {job.id for job in self._store.alive()}
-        for folder in self._work.iterdir() if self._work.is_dir() else ():
-            if folder.name not in alive:
-                shutil.rmtree(folder, ignore_errors=True)
-
     def stop(self) -> None:
-        """End what runs without ending the jobs: they go on at the next start."""
+        """End what runs without ending the jobs: they go on at the next start, or elsewhere."""
         self._stopping.set()
+        for job_id in self.running():
+            self.interrupt(job_id)
+
+    def running(self) -> list[str]:
+        """Jobs that this process is at work on."""
         with self._lock:
-            for cancel in self._cancels.values():
-                cancel.set()
+            return list(self._cancels)
 
-    def close(self) -> None:
-        self._objects.close()
-
-    def announce(self) -> None:
-        """Publish the events that wait in the outbox, in order; what fails now is tried again next time."""
-        with self._announcing:
-            for sequence, event in self._store.undelivered():
-                try:
-                    self._publish(event)
-                except Exception:
-                    log.exception("an event could not be published and will be tried again")
-                    return
-                self._store.delivered(sequence)
-
-    def cancel(self, job_id: str) -> bool:
-        """End a job at once; its processes are gone within a second. False when it has ended already."""
-        job = self._store.get(job_id)
-        if job is None:
-            return False
-        event = state_events.envelope(self._config, job, CANCELED, {})
-        done = self._store.change(job_id, {"status": CANCELED, "finished_at": time.time()}, events=[event])
+    def interrupt(self, job_id: str) -> None:
+        """End the processes of a job within a second; what becomes of the job its state says."""
         with self._lock:
             running = self._cancels.get(job_id)
-        if done and running is not None:
+        if running is not None:
             running.set()
-        self.announce()
-        return done
-
-    def probe(self, uri: str) -> Json:
-        """botocore's ProbeResult of a source. Raises InputRejected, JobError, NameRefused."""
-        return self._handover.probe(uri)
 
     # Steps
+
+    def take(self, job_id: str) -> None:
+        """Make the job this engine's own, each time that its workflow begins here. Raises EngineStopping."""
+        self._stop_if_asked()
+        self._engines.take(self.id, job_id)
+        with self._lock:
+            self._cancels.setdefault(job_id, Event())
 
     def begin(self, job_id: str) -> bool:
         """SUBMITTED -> PROGRESSING. False when there is nothing to do any more."""
@@ -121,127 +94,80 @@ class Engine:
         if job.status == SUBMITTED:
             event = state_events.envelope(self._config, job, PROGRESSING, {})
             values = {"status": PROGRESSING, "phase": "PROBING", "started_at": time.time()}
-            if not self._store.change(job_id, values, events=[event]):
+            if not self._change(job_id, values, [event]):
                 return False
-            self.announce()
         return True
 
     def fetch(self, job_id: str) -> None:
-        """Bring the source into the work folder, once."""
-        with self._running(job_id) as (job, cancel, progress):
-            folder = self._folder(job_id)
-            if (folder / "source").exists():
-                return
-            asked = request.read(job.request["Settings"])
-            if refusal := self._disallowed(asked.input_uri):
-                raise JobError(DISALLOWED, f"{refusal}: {asked.input_uri}")
-            for bucket in {naming.object_address(group.destination)[0] for group in asked.groups}:
-                self._objects.check_bucket(bucket, cancel)
-            etag = self._objects.head(asked.input_uri, cancel)["ETag"]
-            if self._handover.take(asked.input_uri, etag, folder / "source"):
-                return
-            with self._timed(job_id, "fetching the source"):
-                self._objects.fetch(
-                    asked.input_uri,
-                    folder / "source",
-                    cancel,
-                    lambda done, size: progress.tell("PROBING", 0.9 * done / max(size, 1)),
-                )
+        """Bring every file of the inputs here, and see that there is somewhere to put the outputs."""
+        with self._running(job_id) as run:
+            for bucket in {addresses.object_address(group.destination)[0] for group in run.asked.groups}:
+                self._objects.check_bucket(bucket, run.cancel)
+            self._making.files(run)
 
     def look(self, job_id: str) -> None:
-        """Probe the source, hold the job's settings against it, and tell what it is."""
-        with self._running(job_id) as (job, _, progress), self._timed(job_id, "probing"):
-            probed = probe(self._folder(job_id) / "source", require_video=False)
-            with _disk():
-                sources.write(sources.source_of(probed), self._folder(job_id) / "source.json")
-            planned = self._plan(job)
+        """Probe the inputs, hold the job's settings against them, and tell what they are."""
+        with self._running(job_id) as run, self._making.timed(job_id, "probing"):
+            probed = self._making.probed(run)
+            planned = self._making.plan(run)
             self._store.note(job_id, warnings=planned.warnings)
-            extra = state_events.input_information(job.request["Settings"]["Inputs"][0]["FileInput"], probed)
-            event = state_events.envelope(self._config, job, "INPUT_INFORMATION", extra)
-            self._store.change(job_id, {"phase": "PROBING"}, events=[event])
-            progress.tell("PROBING", 1.0)
-        self.announce()
+            self._making.heard(run, planned)
+            uris = [given.uri for given in run.asked.inputs if given.uri is not None]
+            extra = state_events.input_information([(uri, probed[uri]) for uri in uris])
+            event = state_events.envelope(self._config, run.job, "INPUT_INFORMATION", extra)
+            self._change(job_id, {"phase": "PROBING"}, [event])
+            run.progress.tell("PROBING", 1.0)
 
-    def encode(self, job_id: str) -> dict[str, list[int]]:
-        """Encode all outputs of all groups in one process. Returns duration in ms and bytes of each, by label."""
-        with self._running(job_id) as (job, cancel, progress):
-            planned = self._plan(job)
-            # Keys first: a key provider that says no is known before an hour of encoding, not after it.
-            self._fetch_keys(job_id, planned, cancel)
-            encoded = _empty(self._folder(job_id) / "encoded")
-            progress.tell("TRANSCODING", 0.0)
-            duration_s = planned.source.duration_s
-            with self._timed(job_id, "encoding"):
-                completed = jail.run(
-                    argv.ffmpeg(planned, str(jail.binary("ffmpeg"))),
-                    inputs={self._folder(job_id) / "source": "source"},
-                    output_dir=encoded,
-                    limits=self._limits(planned),
-                    on_line=EncodeProgress(progress, duration_s, ENCODE_SHARE, planned.counted_rate).line,
-                    cancel=cancel,
+    def encode(self, job_id: str) -> None:
+        with self._running(job_id) as run:
+            self._making.encoded(run, self._making.plan(run))
+
+    def package(self, job_id: str) -> list[str]:
+        """Package the groups, as many at a time as there are cores; returns the addresses of the objects to be made."""
+        with self._running(job_id) as run, ThreadPoolExecutor(os.cpu_count(), "packaging") as pool:
+            planned = self._making.plan(run)
+            self._making.encoded(run, planned)
+            made = pool.map(partial(self._making.packaged, run, planned), range(len(planned.groups)))
+            return [one.uri for group in made for one in group]
+
+    def upload(self, job_id: str) -> Json:
+        """Put every output under its final key, together, after everything else has worked.
+
+        Returns what a COMPLETE event says of the film and of the groups.
+        """
+        with self._running(job_id) as run:
+            planned = self._making.plan(run)
+            groups = range(len(planned.groups))
+            made = [one for number in groups for one in self._making.packaged(run, planned, number)]
+            run.progress.tell("UPLOADING", 0.0)
+            with self._making.timed(job_id, "uploading"):
+                self._objects.upload(
+                    made, run.cancel, lambda done, size: run.progress.tell("UPLOADING", done / max(size, 1))
                 )
-                packager.check(completed, "encoding")
-            return outputs.facts(planned.outputs(), encoded)
+            facts, object_keys = self._making.facts(run), [one.object_key for one in made]
+            details = [state_events.group_details(group, facts, object_keys) for group in planned.groups]
+            return state_events.film_details(planned, self._making.black(run)) | {"outputGroupDetails": details}
 
-    def group_count(self, job_id: str) -> int:
+    def complete(self, job_id: str, told: Json) -> None:
+        """PROGRESSING -> COMPLETE. Raises JobCanceled when it was canceled at the last moment."""
+        with self._running(job_id) as run:
+            warnings = [{"code": int(code), "count": n} for code, n in (run.job.warning_counts or {}).items()]
+            event = state_events.envelope(self._config, run.job, COMPLETE, told | {"warnings": warnings})
+            values = {
+                "status": COMPLETE,
+                "phase": None,
+                "percent": 100,
+                "finished_at": time.time(),
+                "details": state_events.api_details(told["outputGroupDetails"]),
+            }
+            if not self._change(job_id, values, [event]):
+                raise JobCanceled
+
+    def withdraw(self, job_id: str, uris: list[str]) -> None:
+        """Remove what was uploaded of a job that was canceled meanwhile: a canceled job leaves no outputs."""
         job = self._store.get(job_id)
-        return 0 if job is None else len(job.request["Settings"]["OutputGroups"])
-
-    def package(self, job_id: str, number: int) -> None:
-        """Package one group; a list of what to upload, written last, says that it is done."""
-        with self._running(job_id) as (job, cancel, progress):
-            folder = self._folder(job_id)
-            (folder / "source").unlink(missing_ok=True)
-            ready = folder / f"group{number}.json"
-            if ready.exists():
-                return
-            planned = self._plan(job)
-            group, encoded, packaged = planned.groups[number], folder / "encoded", folder / f"group{number}"
-            progress.tell("TRANSCODING", ENCODE_SHARE)
-            if group.packaging is None:
-                packager.remember(packager.file_uploads(group, encoded), ready)
-                return
-            keys = None
-            if group.packaging.encryption is not None:
-                keys = self._fetch_keys(job_id, planned, cancel)[number] or None
-            with self._timed(job_id, f"packaging group {number}"), _disk():
-                packager.package(group, encoded, packaged, keys, self._limits(planned), cancel)
-                packager.remember(packager.uploads(group, packaged), ready)
-                for output in group.outputs:
-                    (encoded / output.work_file).unlink(missing_ok=True)
-
-    def upload(self, job_id: str) -> None:
-        """Put every output under its final key; they appear together, after everything else has worked."""
-        with self._running(job_id) as (_, cancel, progress):
-            with self._lock:
-                self._keys.pop(job_id, None)
-            made = self._uploads(job_id)
-            progress.tell("UPLOADING", 0.0)
-            with self._timed(job_id, "uploading"):
-                self._objects.upload(made, cancel, lambda done, size: progress.tell("UPLOADING", done / max(size, 1)))
-
-    def complete(self, job_id: str, facts: dict[str, list[int]]) -> None:
-        job = self._store.get(job_id)
-        if job is None:
-            return
-        planned = self._plan(job)
-        uploaded = self._uploads(job_id)
-        keys = [one.object_key for one in uploaded]
-        found = {label: (duration_ms, size) for label, (duration_ms, size) in facts.items()}
-        details = [state_events.group_details(group, found, keys) for group in planned.groups]
-        extra = {"outputGroupDetails": details, "warnings": [], "paddingInserted": 0, "blackVideoDetected": 0}
-        event = state_events.envelope(self._config, job, COMPLETE, extra)
-        values = {
-            "status": COMPLETE,
-            "phase": None,
-            "percent": 100,
-            "finished_at": time.time(),
-            "details": state_events.api_details(details),
-        }
-        if not self._store.change(job_id, values, events=[event]):
-            # Canceled at the last moment: a canceled job leaves no outputs.
-            self._objects.remove(uploaded)
-        self.announce()
+        if job is not None and job.status == CANCELED and job.phase == "UPLOADING":
+            self._objects.remove(uris)
 
     def fail(self, job_id: str, code: int, message: str) -> None:
         job = self._store.get(job_id)
@@ -250,108 +176,69 @@ class Engine:
         extra = {"errorCode": code, "errorMessage": message}
         event = state_events.envelope(self._config, job, ERROR, extra)
         values = {"status": ERROR, "error_code": code, "error_message": message, "finished_at": time.time()}
-        self._store.change(job_id, values, events=[event])
-        log.info("job %s ended with error %d: %s", job_id, code, message)
-        self.announce()
+        if self._change(job_id, values, [event]):
+            log.info("job %s ended with error %d: %s", job_id, code, message)
 
     def clean(self, job_id: str) -> None:
+        self._making.remove(job_id)
+
+    def leave(self, job_id: str) -> None:
+        """Forget a job whose workflow leaves this process, however it does."""
+        self._making.forget_keys(job_id)
         with self._lock:
-            self._keys.pop(job_id, None)
             self._cancels.pop(job_id, None)
-        shutil.rmtree(self._work / job_id, ignore_errors=True)
-        self._handover.prune()
+            self._progress.pop(job_id, None)
 
     # Inside
 
+    def _change(self, job_id: str, values: Json, events: list[Json]) -> bool:
+        changed = self._store.change(job_id, values, events=events, engine=self.id)
+        self._announce()
+        return changed
+
     @contextmanager
-    def _running(self, job_id: str) -> Iterator[tuple[Job, Event, Progress]]:
-        """The job of a step, its cancel event, its progress. Raises JobCanceled when the job has ended meanwhile."""
+    def _running(self, job_id: str) -> Iterator[Run]:
+        """The job of a step.
+
+        Raises JobCanceled when the job has ended meanwhile, Superseded when it is another engine's by now.
+        """
+        self._stop_if_asked()
+        job = self._own(job_id)
         with self._lock:
             cancel = self._cancels.setdefault(job_id, Event())
-        job = self._store.get(job_id)
-        if job is None or job.status != PROGRESSING:
-            raise JobCanceled
+            progress = self._progress.setdefault(job_id, self._new_progress(job))
         try:
-            self._stop_if_asked()
-            yield job, cancel, self._progress(job)
+            yield Run(job, cancel, progress)
         except (JobCanceled, JobError) as exc:
             # A process that was ended because we are ending says nothing about the job.
             self._stop_if_asked()
+            self._own(job_id)
             if isinstance(exc, JobError) and exc.code == DISK:
                 # Without room the end of the job could not even be written down.
-                shutil.rmtree(self._work / job_id, ignore_errors=True)
+                self._making.remove(job_id)
             raise
+
+    def _own(self, job_id: str) -> Job:
+        job = self._store.get(job_id)
+        if job is None or job.status != PROGRESSING:
+            raise JobCanceled
+        if job.engine != self.id:
+            raise Superseded
+        return job
 
     def _stop_if_asked(self) -> None:
         if self._stopping.is_set():
             raise EngineStopping
 
-    def _progress(self, job: Job) -> Progress:
+    def _new_progress(self, job: Job) -> Progress:
         def write(phase: str, percent: int) -> None:
-            self._store.change(job.id, {"phase": phase, "percent": percent})
+            if not self._store.change(job.id, {"phase": phase, "percent": percent}, engine=self.id):
+                raise JobCanceled
 
         def announce(phase: str, phase_percent: int, percent: int, frames: int) -> None:
-            extra = state_events.progress(phase, phase_percent, percent, frames)
+            extra = state_events.progress(phase, phase_percent, percent, frames, retries=max(0, job.attempts - 1))
             event = state_events.envelope(self._config, job, "STATUS_UPDATE", extra, once=False)
-            self._store.change(job.id, {"percent": percent}, events=[event])
-            self.announce()
+            self._change(job.id, {"percent": percent}, [event])
 
         interval = (job.request.get("StatusUpdateInterval") or "SECONDS_60").removeprefix("SECONDS_")
         return Progress(write, announce, float(interval))
-
-    @contextmanager
-    def _timed(self, job_id: str, what: str) -> Iterator[None]:
-        started = time.monotonic()
-        yield
-        self._store.note(job_id, info=[f"{what} took {time.monotonic() - started:.2f} s"])
-
-    def _folder(self, job_id: str) -> Path:
-        folder = self._work / job_id
-        with _disk():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder
-
-    def _plan(self, job: Job) -> Plan:
-        """The plan of a job, the same each time: what it depends on is written down beside the source."""
-        asked = request.read(job.request["Settings"])
-        source = sources.read(self._folder(job.id) / "source.json")
-        stem = naming.input_stem(naming.object_address(asked.input_uri)[1])
-        started = datetime.fromtimestamp(job.started_at or job.created_at, UTC)
-        return plan(asked, source, naming.Facts(started, stem))
-
-    def _limits(self, planned: Plan) -> jail.Limits:
-        return jail.Limits.for_encode(planned.source.duration_s, renditions=len(list(planned.outputs())))
-
-    def _fetch_keys(self, job_id: str, planned: Plan, cancel: Event) -> dict[int, Keys]:
-        with self._lock:
-            known = self._keys.get(job_id)
-        if known is not None:
-            return known
-        found = {
-            number: self._key_provider.keys(job_id, group.packaging.encryption, group.track_labels(), cancel)
-            for number, group in enumerate(planned.groups)
-            if group.packaging is not None and group.packaging.encryption is not None
-        }
-        with self._lock:
-            self._keys[job_id] = found
-        return found
-
-    def _uploads(self, job_id: str) -> list[transfer.Upload]:
-        folder = self._folder(job_id)
-        return [one for path in sorted(folder.glob("group*.json")) for one in packager.recall(path)]
-
-
-@contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise transfer.disk_error(exc) from exc
-
-
-def _empty(folder: Path) -> Path:
-    with _disk():
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-    return folder

@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from localaws.mediaconvert.probe import probe, to_probe_result
-from localaws.mediaconvert.transfer import Store
+from localaws.media.probe import probe, to_probe_result
+from localaws.media.transfer import Store
 
 KEPT_S = 900.0
 Json = dict[str, Any]
@@ -22,20 +22,20 @@ class Handover:
     """A folder of fetched sources, named by address and ETag: what is found there is that version of the object."""
 
     def __init__(self, folder: Path, objects: Store) -> None:
-        self._folder = folder
+        self.folder = folder
         self._objects = objects
         self._fetching = Lock()
         self._changing = Lock()
 
     def probe(self, uri: str) -> Json:
-        """Fetch and probe a source; returns botocore's ProbeResult. Raises InputRejected, JobError, NameRefused."""
+        """Fetch and probe a source; returns botocore's ProbeResult. Raises InputRejected, JobError, AddressRefused."""
         head = self._objects.head(uri, Event())
         path = self._path(uri, head["ETag"])
         self.prune()
         # One download at a time: two probes of one source would write the same file.
         with self._fetching:
             with self._changing:
-                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 there = path.exists()
                 if there:
                     os.utime(path)  # not to be pruned while it is looked at
@@ -56,12 +56,12 @@ class Handover:
     def prune(self) -> None:
         """Remove what was given to a job, and what nobody came for."""
         with self._changing, contextlib.suppress(OSError):
-            for path in self._folder.iterdir():
+            for path in self.folder.iterdir():
                 if path.stat().st_mtime < time.time() - KEPT_S:
                     path.unlink()
 
     def clear(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, uri: str, etag: str) -> Path:
-        return self._folder / hashlib.sha256(f"{uri}\n{etag}".encode()).hexdigest()[:32]
+        return self.folder / hashlib.sha256(f"{uri}\n{etag}".encode()).hexdigest()[:32]

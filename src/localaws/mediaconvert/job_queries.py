@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert import arns
-from localaws.mediaconvert.resources import read_token, token_of
+from localaws.mediaconvert.account import arns
+from localaws.mediaconvert.account.resources import read_token, token_of
 from localaws.mediaconvert.store import Job
 from localaws.wire import ServiceError
 

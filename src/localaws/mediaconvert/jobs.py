@@ -15,14 +15,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert import arns, job_queries, request, settings_table, tags
-from localaws.mediaconvert.engine import Engine
-from localaws.mediaconvert.queues import Queues
-from localaws.mediaconvert.resources import PAGE, Resources, bad_token, read_token, token_of
-from localaws.mediaconvert.rules import SettingRefused
-from localaws.mediaconvert.scheduling import HOPPED, Scheduler
-from localaws.mediaconvert.store import PROGRESSING, Job, Store
-from localaws.mediaconvert.templates import Templates
+from localaws.media.failures import SettingRefused
+from localaws.mediaconvert import job_queries, state_events
+from localaws.mediaconvert.account import arns, tags
+from localaws.mediaconvert.account.queues import Queues
+from localaws.mediaconvert.account.resources import PAGE, Resources, bad_token, read_token, token_of
+from localaws.mediaconvert.account.templates import Templates
+from localaws.mediaconvert.answers import table as settings_table
+from localaws.mediaconvert.scheduling import Scheduler
+from localaws.mediaconvert.settings import request
+from localaws.mediaconvert.store import CANCELED, PROGRESSING, Job, Store
 from localaws.wire import ServiceError
 
 Json = dict[str, Any]
@@ -37,15 +39,18 @@ class Jobs:
         self,
         config: Config,
         store: Store,
-        engine: Engine,
+        announce: Callable[[], None],
+        interrupt: Callable[[str], None],
         resources: Resources,
         templates: Templates,
         queues: Queues,
         scheduler: Scheduler,
     ) -> None:
+        """announce: called after events were written. interrupt: ends what this process does for a job."""
         self._config = config
         self._store = store
-        self._engine = engine
+        self._announce = announce
+        self._interrupt = interrupt
         self._resources = resources
         self._templates = templates
         self._queues = queues
@@ -56,7 +61,7 @@ class Jobs:
     def create_job(self, params: Json) -> Json:
         try:
             asked, resolved = self._templates.resolved(params)
-            infos = settings_table.check(resolved)
+            infos = [*settings_table.check(resolved), *self._templates.notes(asked)]
             request.read(resolved["Settings"])
         except SettingRefused as exc:
             raise ServiceError("BadRequestException", str(exc)) from exc
@@ -100,9 +105,13 @@ class Jobs:
 
     def cancel_job(self, params: Json) -> Json:
         job = self._existing(params["Id"])
-        if not self._engine.cancel(job.id):
+        event = state_events.envelope(self._config, job, CANCELED, {})
+        if not self._store.change(job.id, {"status": CANCELED, "finished_at": time.time()}, events=[event]):
             ended = self._existing(job.id)
             raise ServiceError("ConflictException", f"the job has ended already, its status is {ended.status}")
+        self._interrupt(job.id)
+        self._announce()
+        self._scheduler.wake()
         return {}
 
     def start_jobs_query(self, params: Json) -> Json:
@@ -183,7 +192,7 @@ class Jobs:
             "Priority": job.priority,
             "Queue": job.queue,
             "QueueTransitions": transitions or None,
-            "RetryCount": 0,
+            "RetryCount": max(0, job.attempts - 1),
             "Role": asked["Role"],
             "Settings": job.shown_settings or asked["Settings"],
             "SimulateReservedQueue": "DISABLED",
@@ -197,7 +206,7 @@ class Jobs:
                 }
             ),
             "UserMetadata": asked.get("UserMetadata") or {},
-            "Warnings": [{"Code": HOPPED, "Count": len(transitions)}] if transitions else None,
+            "Warnings": [{"Code": int(code), "Count": n} for code, n in (job.warning_counts or {}).items()] or None,
         }
         return _present(shown)
 

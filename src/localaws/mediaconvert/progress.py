@@ -61,6 +61,13 @@ class EncodeProgress:
         self._duration_s = max(duration_s, 0.001)
         self._share = share
         self._first_rate = first_rate
+        self._counted: Fraction | None = first_rate
+        self._start, self._end = 0.0, 1.0
+
+    def begin(self, start: float, end: float) -> None:
+        """What follows is told by a pass that is so much of the work, 0 to 1; only the last one counts frames."""
+        self._start, self._end = start, end
+        self._counted = self._first_rate if end >= 1 else None
 
     def line(self, line: str) -> None:
         key, _, value = line.partition("=")
@@ -68,10 +75,11 @@ class EncodeProgress:
             return
         if key == "frame":
             self._progress.frames = int(value)
-            if self._first_rate:
-                self._tell(int(value) / float(self._first_rate))
-        elif key == "out_time_us" and not self._first_rate:
+            if self._counted:
+                self._tell(int(value) / float(self._counted))
+        elif key == "out_time_us" and not self._counted:
             self._tell(int(value) / 1e6)
 
     def _tell(self, encoded_s: float) -> None:
-        self._progress.tell("TRANSCODING", self._share * encoded_s / self._duration_s)
+        done = min(encoded_s / self._duration_s, 1.0)
+        self._progress.tell("TRANSCODING", self._share * (self._start + (self._end - self._start) * done))

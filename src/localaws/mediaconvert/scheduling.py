@@ -13,12 +13,16 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert import arns, state_events, workflow
-from localaws.mediaconvert.store import PROGRESSING, Job, Store
+from localaws.mediaconvert import state_events, workflow
+from localaws.mediaconvert.account import arns
+from localaws.mediaconvert.store import Job, Store
 
 log = logging.getLogger(__name__)
-HOPPED = 100_000
-"""MediaConvert's warning code for a job that changed its queue."""
+CANNOT_HOP = 100_000
+"""The warning of a job that was to change its queue, and the other one is gone.
+
+Source: https://docs.aws.amazon.com/mediaconvert/latest/ug/warning_codes.html
+"""
 _RETRY_S = 1.0
 
 
@@ -38,8 +42,8 @@ def next_job(waiting: Sequence[Job], room: Mapping[str, int], running: Mapping[s
 
 def next_hop(job: Job, now: float) -> tuple[float, Mapping[str, Any] | None]:
     """When a waiting job's next hop is due (epoch s, infinity for none), and the destination once it is."""
-    done = len(job.transitions or ())
-    hops = sorted(job.request.get("HopDestinations") or (), key=lambda hop: int(hop.get("WaitMinutes") or 0))
+    done = len(job.transitions or ()) + (job.warning_counts or {}).get(str(CANNOT_HOP), 0)
+    hops = sorted(job.hops or (), key=lambda hop: int(hop.get("WaitMinutes") or 0))
     if done >= len(hops):
         return float("inf"), None
     due = float(job.created_at) + 60 * (hops[done].get("WaitMinutes") or 0)
@@ -55,13 +59,16 @@ class Scheduler:
         store: Store,
         room: Callable[[], Mapping[str, int]],
         announce: Callable[[], None],
-        jobs_at_once: int,
+        places: Callable[[], int],
+        poll_s: float | None = None,
     ) -> None:
+        """places: how many jobs can run at once now. poll_s: how often to look what engines elsewhere have done."""
         self._config = config
         self._store = store
         self._room = room
         self._announce = announce
-        self._jobs_at_once = jobs_at_once
+        self._places = places
+        self._poll_s = poll_s
         self._running: dict[str, str] = {}
         self._abandoned: set[str] = set()
         self._lock = Lock()
@@ -71,9 +78,8 @@ class Scheduler:
 
     def start(self) -> None:
         """Go on with the jobs that were under way, then with those that wait."""
-        for job in self._store.alive():
-            if job.status == PROGRESSING:
-                self._begin(job)
+        for job_id, queue in self._store.progressing():
+            self._begin(job_id, queue)
         self._thread.start()
         self.wake()
 
@@ -102,15 +108,27 @@ class Scheduler:
             self._wake.wait(pause_s)
 
     def _turn(self) -> float | None:
-        """Hop, then start what has room. Returns the seconds until the next hop is due, None when there is none."""
+        """Hop, then start what has room. Returns the seconds until the next turn, None when somebody has to wake us."""
+        if self._poll_s is not None:
+            self._hear_from_elsewhere()
         due = min((self._hop(job) for job in self._store.waiting()), default=float("inf"))
         while not self._stopping.is_set() and self._start_one():
             pass
-        return None if due == float("inf") else max(0.05, due - time.time())
+        pause_s = max(0.05, due - time.time())
+        if self._poll_s is not None:
+            return min(self._poll_s, pause_s)
+        return None if due == float("inf") else pause_s
+
+    def _hear_from_elsewhere(self) -> None:
+        """Publish what engines in other processes have written, and free the places of jobs that ended there."""
+        self._announce()
+        alive = self._store.alive_ids()
+        with self._lock:
+            self._running = {job_id: queue for job_id, queue in self._running.items() if job_id in alive}
 
     def _start_one(self) -> bool:
         with self._lock:
-            if len(self._running) >= self._jobs_at_once:
+            if len(self._running) >= self._places():
                 return False
             waiting = [
                 job for job in self._store.waiting() if job.id not in self._running and job.id not in self._abandoned
@@ -118,29 +136,37 @@ class Scheduler:
             job = next_job(waiting, self._room(), self._running)
             if job is None:
                 return False
-        self._begin(job)
+        self._begin(job.id, job.queue)
         return True
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, job_id: str, queue: str) -> None:
         # Known as running first: its workflow may end before the next line does.
         with self._lock:
-            self._running[job.id] = job.queue
+            self._running[job_id] = queue
         try:
-            started = workflow.enqueue(job.id)
+            started = workflow.enqueue(job_id)
         except BaseException:
-            self.ended(job.id)
+            self.ended(job_id)
             raise
         if not started:
-            log.error("job %s is %s, and yet its workflow has ended", job.id, job.status)
-            self._abandoned.add(job.id)
-            self.ended(job.id)
+            log.error("job %s has not ended, and yet its workflow has", job_id)
+            self._abandoned.add(job_id)
+            self.ended(job_id)
 
-    def _hop(self, job: Job) -> float:
+    def _hop(self, waiting: Job) -> float:
         now = time.time()
-        due, destination = next_hop(job, now)
+        due, destination = next_hop(waiting, now)
         if destination is None:
             return due
+        job = self._store.get(waiting.id)
+        if job is None:
+            return now
         queue = arns.queue(self._config, destination.get("Queue"))
+        if queue not in self._room():
+            message = f"the job was to hop to {queue}, which does not exist any more; it waits where it is"
+            if self._store.warn(job.id, CANNOT_HOP, message, self._warning(job, CANNOT_HOP, message)):
+                self._announce()
+            return now
         priority = job.priority if destination.get("Priority") is None else destination["Priority"]
         transition = {"SourceQueue": job.queue, "DestinationQueue": queue, "Timestamp": int(now)}
         told = {"previousQueue": job.queue, "priority": priority, "previousPriority": job.priority, "queue": queue}
@@ -148,3 +174,7 @@ class Scheduler:
         if self._store.hop(job.id, queue, priority, transition, event):
             self._announce()
         return now
+
+    def _warning(self, job: Job, code: int, message: str) -> Mapping[str, Any]:
+        told = {"warningCode": str(code), "warningMessage": message}
+        return state_events.envelope(self._config, job, "NEW_WARNING", told, once=False)

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert import arns, naming
-from localaws.mediaconvert.plan import Group, Output
-from localaws.mediaconvert.probe import Probed
+from localaws.media.probe import Probed
+from localaws.mediaconvert import naming
+from localaws.mediaconvert.account import arns
+from localaws.mediaconvert.planning.planned import CaptionOutput, Group, Output, Plan
 from localaws.mediaconvert.store import Job
 
 DETAIL_TYPE = "MediaConvert Job State Change"
@@ -50,8 +51,18 @@ def envelope(config: Config, job: Job, status: str, extra: Mapping[str, Any], *,
     }
 
 
-def input_information(uri: str, probed: Probed) -> Json:
-    videos = [
+def input_information(inputs: Sequence[tuple[str, Probed]]) -> Json:
+    """What INPUT_INFORMATION says: each input by its number, with its tracks."""
+    return {
+        "inputDetails": [
+            {"id": number, "uri": uri, "audio": _audio_details(probed), "video": _video_details(probed)}
+            for number, (uri, probed) in enumerate(inputs, start=1)
+        ]
+    }
+
+
+def _video_details(probed: Probed) -> list[Json]:
+    return [
         {
             "bitDepth": video.bit_depth,
             "codec": video.codec.upper(),
@@ -67,7 +78,10 @@ def input_information(uri: str, probed: Probed) -> Json:
         }
         for video in probed.videos
     ]
-    audios = [
+
+
+def _audio_details(probed: Probed) -> list[Json]:
+    return [
         {
             "channels": audio.channels,
             "codec": audio.codec.upper(),
@@ -77,10 +91,9 @@ def input_information(uri: str, probed: Probed) -> Json:
         }
         for audio in probed.audios
     ]
-    return {"inputDetails": [{"id": 1, "uri": uri, "audio": audios, "video": videos}]}
 
 
-def progress(phase: str, phase_percent: int, percent: int, frames: int) -> Json:
+def progress(phase: str, phase_percent: int, percent: int, frames: int, retries: int) -> Json:
     reached = PHASES.index(phase)
     phases = {}
     for number, name in enumerate(PHASES):
@@ -96,31 +109,44 @@ def progress(phase: str, phase_percent: int, percent: int, frames: int) -> Json:
             "phaseProgress": phases,
             "jobPercentComplete": percent,
             "currentPhase": phase,
-            "retryCount": 0,
+            "retryCount": retries,
         },
     }
 
 
-def group_details(group: Group, facts: Mapping[str, tuple[int, int]], object_keys: Sequence[str]) -> Json:
+def film_details(plan: Plan, black: Sequence[tuple[float, float]]) -> Json:
+    """What a COMPLETE event says of the whole film, in s, which is unverified: AWS's examples name no unit.
+
+    black: from and to of stretches without light. Padding is black that stands where the source has no pictures.
+    """
+    return {
+        "paddingInserted": _seconds(float(plan.padding_s)),
+        "blackVideoDetected": _seconds(sum(end - begin for begin, end in black)),
+        "blackSegments": [{"start": _seconds(begin), "end": _seconds(end)} for begin, end in black],
+    }
+
+
+def _seconds(length: float) -> float:
+    """Whole numbers as AWS's examples have them, others to the millisecond."""
+    return round(length) if length == round(length) else round(length, 3)
+
+
+def group_details(group: Group, facts: Mapping[str, Sequence[int]], object_keys: Sequence[str]) -> Json:
     """What a COMPLETE event says of one group.
 
     facts: duration in ms and size in bytes of each output's encoded track, by label. object_keys: what was uploaded.
     """
     details: Json = {
         "type": group.type,
-        "outputDetails": [_output_details(group, output, facts, object_keys) for output in group.outputs],
+        "outputDetails": [_output_details(group, output, facts, object_keys) for output in group.ordered()],
     }
-    playlists = [f".{kind}" for kind in ("mpd", "m3u8") if group.packaging and getattr(group.packaging, _KIND[kind])]
-    if playlists:
+    if playlists := group.manifest_suffixes():
         details["playlistFilePaths"] = [group.destination.uri(suffix) for suffix in playlists]
     return details
 
 
-_KIND = {"mpd": "dash", "m3u8": "hls"}
-
-
 def _output_details(
-    group: Group, output: Output, facts: Mapping[str, tuple[int, int]], object_keys: Sequence[str]
+    group: Group, output: Output | CaptionOutput, facts: Mapping[str, Sequence[int]], object_keys: Sequence[str]
 ) -> Json:
     duration_ms, size_bytes = facts.get(output.label, (0, 0))
     details: Json = {"durationInMs": duration_ms}
@@ -129,9 +155,13 @@ def _output_details(
         prefix = group.destination.base + output.modifier + "."
         mine = [key for key in object_keys if key.startswith(prefix) and key.endswith(f".{output.extension}")]
         details["outputFilePaths"] = [f"s3://{group.destination.bucket}/{max(mine)}"] if mine else []
+    elif isinstance(output, CaptionOutput):
+        pass
+    elif group.packaging.smooth is not None:
+        details["outputFilePaths"] = [group.destination.uri(naming.media_file(output.modifier, output.extension))]
     elif output.hls is not None and group.packaging.hls:
-        details["outputFilePaths"] = [group.destination.uri(naming.media_file(output.modifier, "m3u8"))]
-    if output.video is not None:
+        details["outputFilePaths"] = [group.destination.uri(naming.playlist(output.modifier))]
+    if isinstance(output, Output) and output.video is not None:
         details["videoDetails"] = {
             "widthInPx": output.video.picture.width,
             "heightInPx": output.video.picture.height,

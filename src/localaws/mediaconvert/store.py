@@ -1,7 +1,7 @@
-"""What is remembered of jobs, in one SQLite database (WAL): their states, and an outbox for the events about them.
+"""What is remembered of jobs: their states, who runs them, and an outbox for the events about them.
 
 A change of state and its event are one transaction; states change by conditional writes, so of a cancel and a
-completion at the same moment exactly one wins.
+completion at the same moment exactly one wins. What the engine of a job writes passes only while the job is its own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    URL,
     Column,
     Connection,
     Engine,
@@ -20,18 +21,18 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Row,
+    Select,
     String,
     Table,
     Text,
-    create_engine,
-    event,
     func,
     insert,
-    inspect,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
+
+from localaws.database import column_names, open_database, qualified
 
 SUBMITTED, PROGRESSING, COMPLETE, CANCELED, ERROR = "SUBMITTED", "PROGRESSING", "COMPLETE", "CANCELED", "ERROR"
 ALIVE = (SUBMITTED, PROGRESSING)
@@ -45,7 +46,7 @@ jobs = Table(
     Column("token", String(64), unique=True),
     Column("fingerprint", String(64), nullable=False),
     Column("request", JSON, nullable=False),
-    Column("queue", String(256), nullable=False),
+    Column("queue", Text, nullable=False),
     Column("status", String(16), nullable=False, index=True),
     Column("phase", String(16)),
     Column("percent", Integer, nullable=False, default=0),
@@ -61,6 +62,11 @@ jobs = Table(
     # Settings as GetJob shows them, where those that run have presets merged into them.
     Column("shown_settings", JSON),
     Column("transitions", JSON),
+    # How often each of MediaConvert's warning codes arose, by the code's digits.
+    Column("warning_counts", JSON),
+    # Id of the engine that runs it, which `engines` knows, and how often one has begun to.
+    Column("engine", String(128)),
+    Column("attempts", Integer, nullable=False, server_default="0"),
 )
 outbox = Table(
     "outbox",
@@ -76,12 +82,8 @@ Event = Mapping[str, Any]
 class Store:
     """Jobs and their undelivered events. Times are epoch seconds."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._engine: Engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _pragmas)
-        event.listen(self._engine, "begin", _begin_immediate)
-        metadata.create_all(self._engine)
+    def __init__(self, place: Path | URL) -> None:
+        self._engine = open_database(place, metadata)
         _add_missing_columns(self._engine)
 
     @property
@@ -116,15 +118,20 @@ class Store:
             "status": SUBMITTED,
             "created_at": time.time(),
         }
-        with self._engine.begin() as connection:
-            earlier = token and connection.execute(select(jobs).where(jobs.c.token == token)).one_or_none()
-            if earlier:
-                return earlier
-            try:
+        try:
+            with self._engine.begin() as connection:
+                earlier = token and connection.execute(_with_token(token)).one_or_none()
+                if earlier:
+                    return earlier
                 connection.execute(insert(jobs).values(row))
-            except IntegrityError as exc:
+                return _get(connection, job_id)
+        except IntegrityError as exc:
+            # Somebody else was quicker with the same token, which PostgreSQL tells only now.
+            with self._engine.begin() as connection:
+                earlier = token and connection.execute(_with_token(token)).one_or_none()
+            if not earlier:
                 raise RuntimeError("two jobs were given one id") from exc
-            return _get(connection, job_id)
+            return earlier
 
     def get(self, job_id: str) -> Job | None:
         with self._engine.begin() as connection:
@@ -145,16 +152,27 @@ class Store:
         with self._engine.begin() as connection:
             return connection.execute(query).all()
 
-    def alive(self) -> Sequence[Job]:
+    def progressing(self) -> Sequence[tuple[str, str]]:
+        """Id and queue of each job that runs."""
+        query = select(jobs.c.id, jobs.c.queue).where(jobs.c.status == PROGRESSING).order_by(jobs.c.sequence)
         with self._engine.begin() as connection:
-            query = select(jobs).where(jobs.c.status.in_(ALIVE)).order_by(jobs.c.sequence)
-            return connection.execute(query).all()
+            return [(row.id, row.queue) for row in connection.execute(query)]
 
-    def waiting(self) -> Sequence[Job]:
-        """Submitted jobs, those of the highest priority first, of equals the one submitted first."""
+    def alive_ids(self) -> set[str]:
         with self._engine.begin() as connection:
-            query = select(jobs).where(jobs.c.status == SUBMITTED).order_by(jobs.c.priority.desc(), jobs.c.sequence)
-            return connection.execute(query).all()
+            return set(connection.execute(select(jobs.c.id).where(jobs.c.status.in_(ALIVE))).scalars())
+
+    def waiting(self) -> Sequence[Any]:
+        """What decides the turn of submitted jobs: those of the highest priority first, of equals the first submitted.
+
+        Rows of id, sequence, queue, priority, created_at, transitions, warning_counts, hops (HopDestinations of the
+        request or None).
+        """
+        names = ("id", "sequence", "queue", "priority", "created_at", "transitions", "warning_counts")
+        turn = [jobs.c[name] for name in names]
+        query = select(*turn, jobs.c.request["HopDestinations"].label("hops")).where(jobs.c.status == SUBMITTED)
+        with self._engine.begin() as connection:
+            return connection.execute(query.order_by(jobs.c.priority.desc(), jobs.c.sequence)).all()
 
     def count(self, queue: str, status: str) -> int:
         with self._engine.begin() as connection:
@@ -164,10 +182,23 @@ class Store:
     def hop(self, job_id: str, queue: str, priority: int, transition: Mapping[str, Any], event: Event) -> bool:
         """Move a job that has not started to another queue, and tell. False when it has started."""
         with self._engine.begin() as connection:
-            job = _get(connection, job_id)
+            job = _locked(connection, job_id)
             if job.status != SUBMITTED:
                 return False
             values = {"queue": queue, "priority": priority, "transitions": [*(job.transitions or ()), dict(transition)]}
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+            connection.execute(insert(outbox), [{"event": dict(event)}])
+            return True
+
+    def warn(self, job_id: str, code: int, message: str, event: Event) -> bool:
+        """Count a warning of a job that has not ended, and tell. False when it has ended."""
+        with self._engine.begin() as connection:
+            job = _locked(connection, job_id)
+            if job.status not in ALIVE:
+                return False
+            counts = dict(job.warning_counts or {})
+            counts[str(code)] = counts.get(str(code), 0) + 1
+            values = {"warning_counts": counts, "warnings": list(dict.fromkeys([*job.warnings, message]))}
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
             connection.execute(insert(outbox), [{"event": dict(event)}])
             return True
@@ -176,12 +207,25 @@ class Store:
         with self._engine.begin() as connection:
             return connection.execute(select(func.count()).where(jobs.c.status.in_(ALIVE))).scalar_one()
 
-    def change(self, job_id: str, values: Mapping[str, Any], *, events: Sequence[Event] = ()) -> bool:
-        """Change a job that has not ended, and put events into the outbox with it. False when it has ended."""
+    def change(
+        self,
+        job_id: str,
+        values: Mapping[str, Any],
+        *,
+        events: Sequence[Event] = (),
+        engine: str | None = None,
+        among: Sequence[str] = ALIVE,
+    ) -> bool:
+        """Change a job that has not ended, and put events into the outbox with it.
+
+        engine: whose job it has to be. among: the states that it has to be in. False when it is not, and nothing was
+        changed.
+        """
+        wanted = [jobs.c.id == job_id, jobs.c.status.in_(among)]
+        if engine is not None:
+            wanted.append(jobs.c.engine == engine)
         with self._engine.begin() as connection:
-            changed = connection.execute(
-                update(jobs).where(jobs.c.id == job_id, jobs.c.status.in_(ALIVE)).values(**values)
-            ).rowcount
+            changed = connection.execute(update(jobs).where(*wanted).values(**values)).rowcount
             if changed and events:
                 connection.execute(insert(outbox), [{"event": dict(one)} for one in events])
             return bool(changed)
@@ -189,7 +233,7 @@ class Store:
     def note(self, job_id: str, *, info: Sequence[str] = (), warnings: Sequence[str] = ()) -> None:
         """Add sentences to a job's messages; those it already has are left out."""
         with self._engine.begin() as connection:
-            job = _get(connection, job_id)
+            job = _locked(connection, job_id)
             values = {
                 "info": list(dict.fromkeys([*job.info, *info])),
                 "warnings": list(dict.fromkeys([*job.warnings, *warnings])),
@@ -208,26 +252,25 @@ class Store:
 
 def _add_missing_columns(engine: Engine) -> None:
     """Give a database of an earlier version the columns that came later; all of them have a default or may be empty."""
-    there = {column["name"] for column in inspect(engine).get_columns(jobs.name)}
+    there = column_names(engine, jobs.name)
+    missing = [column for column in jobs.columns if column.name not in there]
     with engine.begin() as connection:
-        for column in jobs.columns:
-            if column.name not in there:
-                default = " NOT NULL DEFAULT 0" if column.server_default is not None else ""
-                kind = column.type.compile(engine.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {jobs.name} ADD COLUMN {column.name} {kind}{default}")
+        for column in missing:
+            default = " NOT NULL DEFAULT 0" if column.server_default is not None else ""
+            kind = column.type.compile(engine.dialect)
+            connection.exec_driver_sql(
+                f"ALTER TABLE {qualified(engine, jobs.name)} ADD COLUMN {column.name} {kind}{default}"
+            )
 
 
 def _get(connection: Connection, job_id: str) -> Job:
     return connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
 
 
-def _pragmas(connection: Any, _: object) -> None:
-    # The driver's own transaction handling is off: a transaction starts with BEGIN IMMEDIATE below, so that two
-    # writers wait for each other instead of failing when the first read turns into a write.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+def _locked(connection: Connection, job_id: str) -> Job:
+    """The job, which nobody else changes until the transaction ends."""
+    return connection.execute(select(jobs).where(jobs.c.id == job_id).with_for_update()).one()
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _with_token(token: str) -> Select[Any]:
+    return select(jobs).where(jobs.c.token == token)

@@ -6,57 +6,23 @@ Steps are recorded when they end, so after kill -9 a job goes on with the step i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from threading import Event
+import time
+from typing import Any
 
 from dbos import DBOS, SetWorkflowID
+from sqlalchemy.exc import OperationalError
 
+from localaws import durable
+from localaws.durable import Bound
+from localaws.media.failures import INTERNAL, InputRejected, JobCanceled, JobError
 from localaws.mediaconvert.engine import Engine
-from localaws.mediaconvert.failures import INTERNAL, JobCanceled, JobError
-from localaws.mediaconvert.rejections import InputRejected
 
 log = logging.getLogger(__name__)
 
 QUEUE_NAME = "mediaconvert"
+Json = dict[str, Any]
 
-
-class _Bound:
-    """The engine that this process's workflows use; recovery may start them before it is there."""
-
-    def __init__(self) -> None:
-        self._engine: Engine | None = None
-        self._on_end: Callable[[str], None] | None = None
-        self._ready = Event()
-
-    def bind(self, engine: Engine, on_end: Callable[[str], None]) -> None:
-        """on_end: called with a job's id when its workflow leaves this process, however it does."""
-        self._engine = engine
-        self._on_end = on_end
-        self._ready.set()
-
-    def ended(self, job_id: str) -> None:
-        if (tell := self._on_end) is not None:
-            tell(job_id)
-
-    def release(self) -> None:
-        self._engine = None
-        self._on_end = None
-        self._ready.clear()
-
-    def get(self) -> Engine:
-        self._ready.wait()
-        assert self._engine is not None
-        return self._engine
-
-
-bound = _Bound()
-
-
-def open_queue(jobs_at_once: int) -> None:
-    """To be called once DBOS is launched."""
-    DBOS.register_queue(
-        QUEUE_NAME, worker_concurrency=jobs_at_once, polling_interval_sec=0.1, on_conflict="always_update"
-    )
+bound: Bound[Engine] = Bound()
 
 
 def enqueue(job_id: str) -> bool:
@@ -68,10 +34,26 @@ def enqueue(job_id: str) -> bool:
 
 @DBOS.workflow(name="mediaconvert.run_job", max_recovery_attempts=1000)
 def run_job(job_id: str) -> None:
+    engine = bound.get()
     try:
+        # No step: whoever goes on with the job makes it its own, each time.
+        while not _take(engine, job_id):
+            time.sleep(durable.AWAY_FIRST_S)
         _run(job_id)
     finally:
+        engine.leave(job_id)
         bound.ended(job_id)
+
+
+def _take(engine: Engine, job_id: str) -> bool:
+    """False while the database is away: a workflow that failed for that would leave a job that nobody runs."""
+    try:
+        engine.take(job_id)
+    except OperationalError as exc:
+        if not durable.database_is_away(exc):
+            raise
+        return False
+    return True
 
 
 def _run(job_id: str) -> None:
@@ -91,58 +73,60 @@ def _run(job_id: str) -> None:
 def _convert(job_id: str) -> None:
     _fetch(job_id)
     _look(job_id)
-    facts = _encode(job_id)
-    for number in range(_group_count(job_id)):
-        _package(job_id, number)
-    _upload(job_id)
-    _complete(job_id, facts)
+    _encode(job_id)
+    made = _package(job_id)
+    try:
+        _complete(job_id, _upload(job_id))
+    except JobCanceled:
+        _withdraw(job_id, made)
+        raise
 
 
-@DBOS.step(name="mediaconvert.begin")
+@durable.step("mediaconvert.begin")
 def _begin(job_id: str) -> bool:
     return bound.get().begin(job_id)
 
 
-@DBOS.step(name="mediaconvert.fetch")
+@durable.step("mediaconvert.fetch")
 def _fetch(job_id: str) -> None:
     bound.get().fetch(job_id)
 
 
-@DBOS.step(name="mediaconvert.look")
+@durable.step("mediaconvert.look")
 def _look(job_id: str) -> None:
     bound.get().look(job_id)
 
 
-@DBOS.step(name="mediaconvert.encode")
-def _encode(job_id: str) -> dict[str, list[int]]:
-    return bound.get().encode(job_id)
+@durable.step("mediaconvert.encode")
+def _encode(job_id: str) -> None:
+    bound.get().encode(job_id)
 
 
-@DBOS.step(name="mediaconvert.group_count")
-def _group_count(job_id: str) -> int:
-    return bound.get().group_count(job_id)
+@durable.step("mediaconvert.package")
+def _package(job_id: str) -> list[str]:
+    return bound.get().package(job_id)
 
 
-@DBOS.step(name="mediaconvert.package")
-def _package(job_id: str, number: int) -> None:
-    bound.get().package(job_id, number)
+@durable.step("mediaconvert.upload")
+def _upload(job_id: str) -> Json:
+    return bound.get().upload(job_id)
 
 
-@DBOS.step(name="mediaconvert.upload")
-def _upload(job_id: str) -> None:
-    bound.get().upload(job_id)
+@durable.step("mediaconvert.complete")
+def _complete(job_id: str, told: Json) -> None:
+    bound.get().complete(job_id, told)
 
 
-@DBOS.step(name="mediaconvert.complete")
-def _complete(job_id: str, facts: dict[str, list[int]]) -> None:
-    bound.get().complete(job_id, facts)
+@durable.step("mediaconvert.withdraw")
+def _withdraw(job_id: str, uris: list[str]) -> None:
+    bound.get().withdraw(job_id, uris)
 
 
-@DBOS.step(name="mediaconvert.fail")
+@durable.step("mediaconvert.fail")
 def _fail(job_id: str, code: int, message: str) -> None:
     bound.get().fail(job_id, code, message)
 
 
-@DBOS.step(name="mediaconvert.clean")
+@durable.step("mediaconvert.clean")
 def _clean(job_id: str) -> None:
     bound.get().clean(job_id)

@@ -16,15 +16,19 @@ from starlette.responses import FileResponse, Response
 
 from localaws.config import Config
 from localaws.edge.media import CONTENT_TYPES
-from localaws.mediapackage_vod import store
+from localaws.mediapackage_vod import smooth_package, store
 from localaws.mediapackage_vod.engine import endpoint_part
 from localaws.mediapackage_vod.store import Store
 
-PATH = "/out/v1/{asset}/{configuration}/{endpoint}/{name}"
+PATH = "/out/v1/{asset}/{configuration}/{endpoint}/{name:path}"
 CDN_HEADER = "x-mediapackage-cdnidentifier"
 CDN_MEMBER = "MediaPackageCDNIdentifier"
 _UID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,300}\.(mpd|m3u8|mp4|ts|vtt)")
+_SMOOTH_MANIFEST = re.compile(r"([A-Za-z0-9_-]{1,256}\.ism)/[Mm]anifest")
+_SMOOTH_FRAGMENT = re.compile(
+    r"[A-Za-z0-9_-]{1,256}\.ism/QualityLevels\((\d{1,12})\)/Fragments\(([a-z0-9_]{1,64})=(\d{1,20})\)", re.ASCII
+)
 
 
 class Egress:
@@ -39,7 +43,7 @@ class Egress:
         path = await run_in_threadpool(self._file, request.path_params, given)
         if isinstance(path, int):
             return Response(status_code=path)
-        return FileResponse(path, media_type=CONTENT_TYPES.get(path.suffix, "application/octet-stream"))
+        return FileResponse(path, media_type=_content_type(path))
 
     def secret(self, authorization: dict[str, Any]) -> str | None:
         """The identifier that a CDN is to send, read each time so that it can be rotated; None where there is none."""
@@ -65,7 +69,28 @@ class Egress:
         endpoint = endpoints.get(parts["configuration"])
         if endpoint is None or endpoint.status != store.PLAYABLE:
             return 404
-        if parts["endpoint"] != endpoint_part(asset, endpoint) or not _NAME.fullmatch(parts["name"]):
+        if parts["endpoint"] != endpoint_part(asset, endpoint):
             return 404
-        path = self._packages / asset.uid / endpoint.uid / parts["name"]
-        return path if path.is_file() else 404
+        path = _within(self._packages / asset.uid / endpoint.uid, parts["name"])
+        return path if path is not None and path.is_file() else 404
+
+
+def _within(package: Path, name: str) -> Path | None:
+    """The file of a package that a request names; None for what no package has."""
+    if _NAME.fullmatch(name):
+        return package / name
+    if manifest := _SMOOTH_MANIFEST.fullmatch(name):
+        return package / manifest[1] / smooth_package.MANIFEST
+    # Source: [MS-SSTR] 2.2.3.
+    if fragment := _SMOOTH_FRAGMENT.fullmatch(name):
+        bitrate, stream, time = fragment.groups()
+        return smooth_package.fragments(package, stream, int(bitrate)) / time
+    return None
+
+
+def _content_type(path: Path) -> str:
+    if path.name == smooth_package.MANIFEST:
+        return "text/xml"
+    if path.parts[-4] == smooth_package.FRAGMENTS:
+        return "video/mp4"
+    return CONTENT_TYPES.get(path.suffix, "application/octet-stream")

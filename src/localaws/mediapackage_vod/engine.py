@@ -16,20 +16,17 @@ from threading import Event, Lock
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert.failures import ENCRYPTION, HTTP_CONNECT, HTTP_SERVER, INTERNAL, JobCanceled, JobError
-from localaws.mediaconvert.keys import KeyProvider
-from localaws.mediaconvert.transfer import Store as Objects
-from localaws.mediaconvert.transfer import disk_error
+from localaws.durable import EngineStopping
+from localaws.media.failures import ENCRYPTION, HTTP_CONNECT, HTTP_SERVER, INTERNAL, JobCanceled, JobError
+from localaws.media.keys import KeyProvider
+from localaws.media.transfer import Store as Objects
+from localaws.media.transfer import disk_error
 from localaws.mediapackage_vod import configurations, ingest, notices, packaging, store, tracks
 from localaws.mediapackage_vod.ingest import Rejected
 from localaws.mediapackage_vod.store import Record, Store
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
-
-
-class EngineStopping(BaseException):
-    """The process ends while an asset is packaged. No Exception, so that the workflow keeps its place."""
 
 
 class Engine:

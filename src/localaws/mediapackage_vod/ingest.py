@@ -7,30 +7,28 @@ Source: AWS, "VOD supported codecs and input types", "Requirements for .smil man
 from __future__ import annotations
 
 import posixpath
-import re
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO
 
-from localaws.mediaconvert.failures import DISK, JobError
-from localaws.mediaconvert.probe import probe
-from localaws.mediaconvert.probed import AudioStream, Probed
-from localaws.mediaconvert.rejections import InputRejected
-from localaws.mediaconvert.transfer import Store as Objects
+from localaws.media.failures import DISK, InputRejected, JobError
+from localaws.media.files import OpenFile
+from localaws.media.probe import probe
+from localaws.media.probed import AudioStream, Probed
+from localaws.media.transfer import Store as Objects
 from localaws.mediapackage_vod import srt
 from localaws.mediapackage_vod.tracks import CAPTIONS, CAPTIONS_FOR_TTML, Source, Track, numbered
 from penstock.errors import FormatError
 from penstock.formats import hls, smil
+from penstock.formats import ingest as rules
 
 MAX_VIDEO_FILES = 20
 MAX_MANIFEST_BYTES = 2**20
-MAX_MOOV_BYTES = 64 * 2**20
 VIDEO_CODECS = {"h264", "hevc"}
 AUDIO_CODECS = {"aac", "ac3", "eac3"}
-_INDEX_BOXES = 100_000
 
 
 class Rejected(Exception):
@@ -84,22 +82,15 @@ def ingest(source_uri: str, folder: Path, objects: Objects, cancel: Event) -> So
 
 
 def _smil(name: str, place: _Folder) -> tuple[list[Track], list[float]]:
-    document = smil.parse(place.read(name, "source.smil"))
-    if len(document.videos) + len(document.texts) > MAX_VIDEO_FILES:
-        raise Rejected(f"{name} names more than {MAX_VIDEO_FILES} files")
+    content = place.read(name, "source.smil")
+    document = _checked(name, content, place)
     tracks: list[Track] = []
     durations = []
     for number, video in enumerate(document.videos):
         path = place.fetch(video.name, f"video{number}.mp4")
-        _refuse_fragments(video.name, path)
         probed = _probed(video.name, path)
         durations.append(probed.duration_s)
         tracks.append(_video(video.name, path.name, probed))
-        if video.audio and len(video.audio) != len(probed.audios):
-            raise Rejected(
-                f"{video.name} has {len(probed.audios)} audio tracks and {name} names {len(video.audio)} languages "
-                "for it; they belong together one by one"
-            )
         for position, audio in enumerate(probed.audios):
             said = video.audio[position] if video.audio else smil.Audio(audio.language or "und")
             if said.included:
@@ -112,6 +103,20 @@ def _smil(name: str, place: _Folder) -> tuple[list[Track], list[float]]:
             )
         tracks.append(Track("", "text", f"text{number}.vtt", "text", "srt", text.language, text.title or ""))
     return tracks, durations
+
+
+def _checked(name: str, content: bytes, place: _Folder) -> smil.Smil:
+    """Hold a SMIL and its files against the rules that `penstock smil --check` knows. Raises Rejected."""
+    document = smil.parse(content)
+    local = {video.name: f"video{number}.mp4" for number, video in enumerate(document.videos)}
+    local |= {text.name: f"text{number}.srt" for number, text in enumerate(document.texts)}
+    with ExitStack() as opened:
+        findings = rules.check(content, lambda file: opened.enter_context(OpenFile(place.fetch(file, local[file]))))
+    if len(findings) > 1:
+        raise Rejected(f"{findings[0]}; `penstock smil --check` on {name} lists {len(findings) - 1} more")
+    if findings:
+        raise Rejected(str(findings[0]))
+    return document
 
 
 def _hls(name: str, place: _Folder) -> tuple[list[Track], list[float]]:
@@ -178,7 +183,7 @@ def _video(name: str, file: str, probed: Probed) -> Track:
     video = probed.videos[0]
     if video.codec not in VIDEO_CODECS:
         raise Rejected(f"{name} has {video.codec} video; H.264 and HEVC are ingested")
-    return Track("", "video", file, "video", video.codec)
+    return Track("", "video", file, "video", video.codec, size=video.width * video.height)
 
 
 def _audio(name: str, file: str, probed: Probed, audio: AudioStream, language: str, title: str) -> Track:
@@ -187,7 +192,8 @@ def _audio(name: str, file: str, probed: Probed, audio: AudioStream, language: s
     indexes = [video.index for video in probed.videos] + [other.index for other in probed.audios]
     position = sorted(indexes).index(audio.index)
     stream = "audio" if len(probed.audios) == 1 else str(position)
-    return Track("", "audio", file, stream, audio.codec, language, title)
+    sound = sorted(other.index for other in probed.audios).index(audio.index)
+    return Track("", "audio", file, stream, audio.codec, language, title, audio.channels, sound)
 
 
 def _without_repeats(tracks: list[Track]) -> Iterator[Track]:
@@ -200,39 +206,3 @@ def _without_repeats(tracks: list[Track]) -> Iterator[Track]:
         if track.kind == "audio":
             seen.add(told)
         yield track
-
-
-def _refuse_fragments(name: str, path: Path) -> None:
-    """Refuse MP4 that is fragmented or encrypted. Source: ISO/IEC 14496-12, 8.8; ISO/IEC 23001-7."""
-    with path.open("rb") as file:
-        for kind, size in _top_boxes(file, path.stat().st_size):
-            if kind == b"moof":
-                raise Rejected(f"{name} is fragmented MP4; progressive MP4 is ingested")
-            if kind != b"moov":
-                continue
-            if size > MAX_MOOV_BYTES:
-                raise Rejected(f"{name} has an index of {size} bytes; at most {MAX_MOOV_BYTES} are read")
-            index = file.read(size)
-            if b"mvex" in index:
-                raise Rejected(f"{name} is fragmented MP4; progressive MP4 is ingested")
-            if re.search(rb"enc[va]", index) and b"schm" in index:
-                raise Rejected(f"{name} is encrypted; MediaPackage ingests clear sources alone")
-
-
-def _top_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Type and payload bytes of each outermost box; the file stands at the payload."""
-    position = 0
-    for _ in range(_INDEX_BOXES):
-        file.seek(position)
-        header = file.read(16)
-        if len(header) < 8:
-            return
-        length, head = int.from_bytes(header[:4]), 8
-        if length == 1:
-            length, head = int.from_bytes(header[8:16]), 16
-        length = length or size - position
-        if length < head:
-            raise FormatError("a box is shorter than its header")
-        file.seek(position + head)
-        yield header[4:8], length - head
-        position += length

@@ -14,14 +14,15 @@ from typing import TypeVar
 
 from lxml import etree
 
-from localaws.mediaconvert import signalling
-from localaws.mediaconvert.keys import Keys
-from localaws.mediaconvert.signalling import AlternativeAudio
+from localaws.media import signalling
+from localaws.media.keys import Keys
+from localaws.media.signalling import AlternativeAudio
 from localaws.mediapackage_vod.configurations import Manifest, Package
 from localaws.mediapackage_vod.tracks import Source, Track
 
 _MPD = "urn:mpeg:dash:schema:mpd:2011"
 _KEY = "#EXT-X-KEY:"
+_AUDIO = "#EXT-X-MEDIA:TYPE=AUDIO"
 
 T = TypeVar("T")
 
@@ -95,11 +96,12 @@ def _select(adaptation: etree._Element, manifest: Manifest) -> None:
         parent = adaptation.getparent()
         assert parent is not None
         parent.remove(adaptation)
-    adaptation.extend(_ordered(chosen, [int(video.get("bandwidth", "0")) for video in chosen], manifest,
+    adaptation.extend(ordered(chosen, [int(video.get("bandwidth", "0")) for video in chosen], manifest,
                                [_number(video.get("id", "")) for video in chosen]))  # fmt: skip
 
 
-def _ordered(items: Sequence[T], rates: Sequence[int], manifest: Manifest, places: Sequence[int]) -> list[T]:
+def ordered(items: Sequence[T], rates: Sequence[int], manifest: Manifest, places: Sequence[int]) -> list[T]:
+    """Videos as a manifest's stream order asks; places: where each of them stands in the source."""
     keys = [place if manifest.order == "ORIGINAL" else rate for place, rate in zip(places, rates, strict=True)]
     order = sorted(range(len(items)), key=keys.__getitem__, reverse=manifest.order == "VIDEO_BITRATE_DESCENDING")
     return [items[index] for index in order]
@@ -150,6 +152,8 @@ def multivariant(
     head: list[str] = []
     variants: list[tuple[str, str, str]] = []
     lines = [line for line in written.splitlines() if line and not line.startswith("## ")]
+    if package.muxed:
+        lines = [re.sub(r',AUDIO="[^"]*"', "", line) for line in lines if not line.startswith(_AUDIO)]
     for line in lines:
         if line.startswith("#EXT-X-STREAM-INF:"):
             tag = line
@@ -161,10 +165,10 @@ def multivariant(
                 variants.append((tag, media_name(manifest, label), label))
     if not variants:
         raise NothingSelected(manifest)
-    ordered = _ordered(
+    sorted_variants = ordered(
         variants, [rates[label] for *_, label in variants], manifest, [_number(label) for *_, label in variants]
     )
-    text = "\n".join([*head, *(line for tag, uri, _ in ordered for line in (tag, uri))]) + "\n"
+    text = "\n".join([*head, *(line for tag, uri, _ in sorted_variants for line in (tag, uri))]) + "\n"
     if keys is None or package.encryption is None or package.whole_segments:
         return text
     return signalling.signal_in_multivariant(text, keys, package.encryption.hls_systems)
@@ -175,7 +179,7 @@ def media_playlist(written: str, package: Package, manifest: Manifest, track: Tr
     text = "\n".join(line for line in written.splitlines() if not line.startswith("## ")) + "\n"
     if keys is None or package.encryption is None:
         return text
-    key = next((one for one in keys.tracks if one.label == track.kind.upper()), None)
+    key = keys.labelled(package.track_type(track))
     if package.whole_segments:
         if key is None or track.kind == "text":
             return text
@@ -184,7 +188,7 @@ def media_playlist(written: str, package: Package, manifest: Manifest, track: Tr
         tags = [line for system in key.systems for line in (system.hls_media or "").splitlines() if line.strip()]
         text = "\n".join([*lines[:place], *tags, *lines[place:]]) + "\n"
     else:
-        text = signalling.signal_in_media_playlist(text, key, package.encryption.hls_systems)
+        text = signalling.signal_in_media_playlist(text, package.encryption, key)
     return _repeated(text) if manifest.repeat_keys else text
 
 

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from localaws.mediaconvert import jail
-from localaws.mediaconvert.failures import ENCRYPTION, JobError
-from localaws.mediaconvert.keys import KeyProvider, Keys
-from localaws.mediaconvert.packager import check
-from localaws.mediapackage_vod import argv, manifests, whole_segments
+from localaws.media import jail, whole_segments
+from localaws.media.failures import ENCRYPTION, JobError
+from localaws.media.keys import KeyProvider, Keys
+from localaws.mediapackage_vod import argv, manifests, smooth_package
 from localaws.mediapackage_vod.configurations import Package
 from localaws.mediapackage_vod.ingest import Rejected
 from localaws.mediapackage_vod.manifests import NothingSelected
+from localaws.mediapackage_vod.smooth_package import NoSmooth
 from localaws.mediapackage_vod.tracks import Source, Track
 
 _EXTINF = re.compile(r"#EXTINF:([0-9.]+)")
@@ -35,6 +35,11 @@ def package(asked: Package, source: Source, sources: Path, folder: Path, keys: K
     hevc = [track for track in source.of("video") if track.codec == "hevc"]
     if hevc and asked.kind != "cmaf":
         raise Rejected("the source has HEVC video, which CMAF packages alone can carry")
+    if asked.muxed and len(source.of("audio")) > 1:
+        raise Rejected(
+            f"the source has {len(source.of('audio'))} audio tracks; without useAudioRenditionGroup the one that there "
+            "is goes into the video's segments"
+        )
     iv = asked.encryption.constant_iv if asked.encryption else None
     secret = keys.flags(iv) if keys is not None and argv.samples_encrypted(asked) else None
     completed = jail.run(
@@ -45,14 +50,34 @@ def package(asked: Package, source: Source, sources: Path, folder: Path, keys: K
         secrets=None if secret is None else {"keys": secret},
         cancel=cancel,
     )
-    check(completed, "packaging")
+    completed.check("packaging")
+    if asked.muxed and source.of("audio"):
+        _mux(asked, source, sources, folder, cancel)
+        source = replace(source, tracks=tuple(track for track in source.tracks if track.kind != "audio"))
     try:
         if asked.kind == "dash":
             _dash(asked, source, folder, keys)
+        elif asked.kind == "mss":
+            smooth_package.make(asked, source, sources, folder, keys)
         else:
             _hls(asked, source, folder, keys)
-    except NothingSelected as exc:
+    except (NothingSelected, NoSmooth) as exc:
         raise Rejected(str(exc)) from exc
+
+
+def _mux(asked: Package, source: Source, sources: Path, folder: Path, cancel: Event) -> None:
+    """Replace the packager's segments of video and audio by such that have both."""
+    for track in (*source.of("video"), *source.of("audio")):
+        for path in (folder / f"{track.label}.m3u8", *folder.glob(f"{track.label}_*.ts")):
+            path.unlink()
+    completed = jail.run(
+        argv.muxer(asked, source, str(jail.binary("ffmpeg"))),
+        inputs={sources: "sources"},
+        output_dir=folder,
+        limits=jail.Limits.for_encode(source.duration_s, renditions=len(source.tracks)),
+        cancel=cancel,
+    )
+    completed.check("muxing")
 
 
 def get_keys(
@@ -61,7 +86,7 @@ def get_keys(
     """The keys of a package, the same each time; None for a clear one. Raises JobError 1091, 3450, 3451."""
     if asked.encryption is None:
         return None
-    labels = {track.kind.upper() for track in source.tracks if track.kind != "text"}
+    labels = {label for track in source.tracks if (label := asked.track_type(track)) is not None}
     keys = provider.keys(asset_uid, replace(asked.encryption, resource_id=resource_id), labels, cancel)
     if asked.whole_segments:
         for track in keys.tracks:
@@ -118,7 +143,7 @@ def _rate(playlist: str, folder: Path) -> int:
 
 
 def _encrypt_segments(asked: Package, track: Track, playlist: str, folder: Path, keys: Keys) -> None:
-    chosen = next((one for one in keys.tracks if one.label == track.kind.upper()), None)
+    chosen = keys.labelled(asked.track_type(track))
     if chosen is None:
         return
     assert asked.encryption is not None

@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from localaws import durable
 from localaws.config import Config
-from localaws.mediaconvert.settings_table import SettingRefused
+from localaws.media.failures import SettingRefused
 from localaws.mediapackage_vod import configurations, notices, store, workflow
 from localaws.mediapackage_vod.egress import CDN_MEMBER, Egress
 from localaws.mediapackage_vod.engine import Engine
@@ -33,7 +34,6 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _SOURCE = re.compile(r"arn:aws:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.{1,1024}", re.DOTALL)
 _ROLE = re.compile(r"arn:aws:iam::\d{12}:role/.{1,512}")
 _RESOURCE_ID = re.compile(r"[\w-]{1,256}", re.ASCII)
-_PACKAGES = (*configurations.MEMBERS, "MssPackage")
 
 
 class MediaPackageVod:
@@ -50,7 +50,7 @@ class MediaPackageVod:
 
     def start(self) -> None:
         """Go on with the assets that have endpoints left to package."""
-        workflow.open_queue(self._assets_at_once)
+        durable.open_queue(workflow.QUEUE_NAME, self._assets_at_once)
         for asset_uid in self._store.unfinished():
             workflow.enqueue(asset_uid)
 
@@ -108,7 +108,7 @@ class MediaPackageVod:
             raise _refused(str(exc)) from exc
         if len(self._store.page(store.configurations, group.id, 0, MAX_CONFIGURATIONS)) >= MAX_CONFIGURATIONS:
             raise _refused(f"a packaging group has at most {MAX_CONFIGURATIONS} packaging configurations")
-        package = {name: params[name] for name in _PACKAGES if params.get(name)}
+        package = {name: params[name] for name in configurations.MEMBERS if params.get(name)}
         made = self._add(store.configurations, params, {"group_id": group.id, "package": package})
         for asset_uid in self._store.unfinished():
             workflow.enqueue(asset_uid)

@@ -18,7 +18,8 @@ TrackKind = Literal["video", "audio", "text"]
 class Track:
     """One track. label: its name in packages. file: in the folder of sources. stream: how the packager picks it there.
 
-    language: RFC 5646 or ISO 639, empty when unknown. name: what a viewer is shown.
+    language: RFC 5646 or ISO 639, empty when unknown. name: what a viewer is shown. size: pixels of a picture, or
+    channels. sound: which of its file's audio tracks it is, from 0.
     """
 
     label: str
@@ -28,6 +29,8 @@ class Track:
     codec: str
     language: str = ""
     name: str = ""
+    size: int = 0
+    sound: int = 0
 
 
 @dataclass(frozen=True)

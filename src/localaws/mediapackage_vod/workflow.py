@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import uuid
-from threading import Event
 
 from dbos import DBOS, SetWorkflowID
 
-from localaws.mediaconvert.failures import JobCanceled, JobError
+from localaws.durable import Bound
+from localaws.media.failures import JobCanceled, JobError
 from localaws.mediapackage_vod.engine import Engine, sentence
 from localaws.mediapackage_vod.ingest import Rejected
 
@@ -17,35 +17,7 @@ log = logging.getLogger(__name__)
 QUEUE_NAME = "mediapackage-vod"
 
 
-class _Bound:
-    """The engine that this process's workflows use; recovery may start them before it is there."""
-
-    def __init__(self) -> None:
-        self._engine: Engine | None = None
-        self._ready = Event()
-
-    def bind(self, engine: Engine) -> None:
-        self._engine = engine
-        self._ready.set()
-
-    def release(self) -> None:
-        self._engine = None
-        self._ready.clear()
-
-    def get(self) -> Engine:
-        self._ready.wait()
-        assert self._engine is not None
-        return self._engine
-
-
-bound = _Bound()
-
-
-def open_queue(assets_at_once: int) -> None:
-    """To be called once DBOS is launched."""
-    DBOS.register_queue(
-        QUEUE_NAME, worker_concurrency=assets_at_once, polling_interval_sec=0.1, on_conflict="always_update"
-    )
+bound: Bound[Engine] = Bound()
 
 
 def enqueue(asset_uid: str) -> None:

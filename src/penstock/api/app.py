@@ -8,9 +8,19 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from penstock.api import errors, routes_assets, routes_internal, routes_live, routes_playback, routes_studio
+from penstock.api import (
+    errors,
+    routes_assets,
+    routes_drm,
+    routes_internal,
+    routes_live,
+    routes_playback,
+    routes_studio,
+    routes_webhooks,
+)
 from penstock.api.context import Context
 from penstock.api.frame import Frame
+from penstock.api.query import KnownQuery
 from penstock.api.schemas import Error
 
 DESCRIPTION = """\
@@ -38,9 +48,17 @@ def create_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     errors.install(app)
-    for routes in (routes_live, routes_assets, routes_playback, routes_internal, routes_studio):
-        app.include_router(routes.router)
-    app.include_router(routes_assets.uploads)
+    for router in (
+        routes_live.router,
+        routes_assets.router,
+        routes_assets.uploads,
+        routes_playback.router,
+        routes_webhooks.router,
+    ):
+        app.include_router(router, dependencies=[KnownQuery])
+    # Players, encoders and DRM vendors add parameters of their own; pages are linked to with any.
+    for others in (routes_drm, routes_internal, routes_studio):
+        app.include_router(others.router)
     app.mount("/studio", routes_studio.BuiltFiles(), name="studio")
     if context.settings.allowed_origins:
         app.add_middleware(

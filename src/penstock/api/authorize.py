@@ -9,11 +9,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from penstock import playback
+from penstock import playback, terms
 from penstock.api.context import Context
 from penstock.entries import Session
 from penstock.errors import BadSignature, NotFound, SessionExpired, Unauthorized
-from penstock.formats import sigv4
+from penstock.formats import dpop, sigv4
 
 API_KEY = HTTPBearer(scheme_name="API key", description="The key of an application: `penstock env`", auto_error=False)
 LICENSE_TOKEN = HTTPBearer(
@@ -36,8 +36,12 @@ def application(context: Ctx, given: Annotated[HTTPAuthorizationCredentials | No
         raise Unauthorized("an API key is needed: send it as `Authorization: Bearer <key>`")
 
 
-def viewer(context: Ctx, given: Annotated[HTTPAuthorizationCredentials | None, Depends(LICENSE_TOKEN)]) -> Session:
-    """The live playback session that a license token stands for."""
+def viewer(
+    request: Request,
+    context: Ctx,
+    given: Annotated[HTTPAuthorizationCredentials | None, Depends(LICENSE_TOKEN)],
+) -> Session:
+    """The live playback session that a license token stands for, its browser's key proved where it is bound to one."""
     if given is None:
         raise Unauthorized("a license token is needed: send it as `Authorization: Bearer <token>`")
     claims = context.playback.read_token(given.credentials)
@@ -46,6 +50,29 @@ def viewer(context: Ctx, given: Annotated[HTTPAuthorizationCredentials | None, D
     except NotFound:
         raise SessionExpired("the playback session is over; ask for a new one") from None
     playback.check(claims, session, context.clock())
+    return _proved(request, context, session, given.credentials) if terms.of(session).proof else session
+
+
+def _proved(request: Request, context: Context, session: Session, token: str) -> Session:
+    """The session of a request that is signed by its key; the first key that signs one becomes the session's."""
+    sent = request.headers.getlist("dpop")
+    if len(sent) != 1:
+        raise BadSignature("this session is bound to its browser's key: send one DPoP proof with each request")
+    path = request.scope["raw_path"].decode("latin-1")
+    context.proofs.take(
+        sent[0],
+        method=request.method,
+        # A page may know us by another of our names; the proof is for what it asked in any case.
+        urls=(f"{context.settings.url}{path}", f"{request.url.scheme}://{request.headers.get('host', '')}{path}"),
+        thumbprint=session.key_thumbprint or dpop.read(sent[0]).thumbprint,
+        now=context.clock().timestamp(),
+        token=token,
+    )
+    if session.key_thumbprint is None:
+        proved = dpop.read(sent[0]).thumbprint
+        session = context.sessions.bind(session.id, proved)
+        if session.key_thumbprint != proved:
+            raise BadSignature("the DPoP proof was made with another key than the session's")
     return session
 
 

@@ -1,4 +1,4 @@
-"""What goes on between requests: the sweep that repairs what events missed, and the progress of watched conversions."""
+"""What goes on between requests: the sweep that repairs what events missed, the progress of conversions, webhooks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("penstock.api")
 
 
 class Background:
-    """Two threads; `stop` ends both."""
+    """Three threads; `stop` ends all."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -33,6 +33,7 @@ class Background:
         self._threads = [
             threading.Thread(target=self._repeat, args=(sweep, context.settings.sweep_interval_s), name="sweep"),
             threading.Thread(target=self._repeat, args=(follow, FOLLOW_EVERY_S), name="progress"),
+            threading.Thread(target=context.deliverer.run, args=(self._stop,), name="webhooks"),
         ]
 
     def start(self) -> None:
@@ -61,7 +62,7 @@ def attempt(work: Callable[[Context], None], context: Context) -> None:
 
 
 def sweep(context: Context) -> None:
-    for work in (start_missed_jobs, adopt_published, end_abandoned_uploads, purge_deleted, forget_old):
+    for work in (start_missed_jobs, adopt_published, end_abandoned_uploads, purge_deleted, note_expired, forget_old):
         attempt(work, context)
 
 
@@ -125,9 +126,14 @@ def purge_deleted(context: Context) -> None:
         context.catalogue.purged(entry.asset.id)
 
 
+def note_expired(context: Context) -> None:
+    context.sessions.note_expired()
+
+
 def forget_old(context: Context) -> None:
     context.catalogue.forget()
     context.sessions.forget()
+    context.outbox.forget()
 
 
 def follow(context: Context) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -56,7 +57,7 @@ async def _penstock_error(request: Request, exc: Exception) -> JSONResponse:
 async def _validation_error(request: Request, exc: Exception) -> JSONResponse:
     """Names each member that is wrong and why, but not its value: it could be a secret in the wrong place."""
     assert isinstance(exc, RequestValidationError)
-    problems = [f"{_place(problem['loc'])}: {problem['msg']}" for problem in exc.errors()]
+    problems = [_problem(each) for each in exc.errors()]
     message = "; ".join(problems[:_SHOWN_PROBLEMS])
     if len(problems) > _SHOWN_PROBLEMS:
         message += f"; and {len(problems) - _SHOWN_PROBLEMS} more"
@@ -70,5 +71,13 @@ async def _http_error(request: Request, exc: Exception) -> JSONResponse:
     return response(request.scope[REQUEST_ID], status, _CODES.get(status, "http_error"), message, exc.headers)
 
 
+def _problem(told: Mapping[str, Any]) -> str:
+    if told["type"] == "json_invalid":
+        return f"the body is not JSON: {told['ctx']['error']} at character {told['loc'][-1]}"
+    return f"{_place(told['loc'])}: {told['msg'].removeprefix('Value error, ')}"
+
+
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part)[:64] for part in location if part != "body") or "body"
+    # What has brackets is pydantic's own name for one of several types that a member may have.
+    parts = [str(part)[:64] for part in location if part != "body" and "[" not in str(part)]
+    return ".".join(parts) or "body"

@@ -18,7 +18,7 @@ log = logging.getLogger("penstock.api")
 access = logging.getLogger("penstock.api.access")
 
 # What a log would be full of, and nobody would look for.
-_ASKED_EACH_SECOND = {"/healthz", "/internal/revocations"}
+_ASKED_EACH_SECOND = {"/healthz", "/internal/revocations", "/internal/signals"}
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # a watch address names a playback session

@@ -13,15 +13,14 @@ class Readiness:
 
     def __init__(self, s3: Any, buckets: tuple[str, ...]) -> None:
         self._s3 = s3
-        self._waiting_for = list(buckets)
+        self._waiting_for = dict.fromkeys(buckets)
 
     def check(self) -> None:
         """Raises Unavailable naming the bucket that is not there yet."""
-        while self._waiting_for:
-            bucket = self._waiting_for[0]
+        for bucket in list(self._waiting_for):
             try:
                 with translated(f"a look at the bucket {bucket}"):
                     self._s3.head_bucket(Bucket=bucket)
             except PenstockError as exc:
                 raise Unavailable(f"waiting for the bucket {bucket}: {exc.message}") from exc
-            self._waiting_for.remove(bucket)
+            self._waiting_for.pop(bucket, None)  # another request may have been quicker

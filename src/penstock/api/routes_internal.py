@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Response
+from fastapi import APIRouter, Body, Header, Path, Response
 
+from penstock.api import schemas
 from penstock.api.authorize import Ctx, EdgeOnly, EncoderBody, EventBusOnly
 from penstock.api.context import Context
 from penstock.catalogue import Catalogue
@@ -14,12 +15,12 @@ from penstock.errors import NotFound
 from penstock.formats import events
 from penstock.formats.events import AssetEvent, JobStateChange
 from penstock.handlers import HANDLERS
-from penstock.keys import answer_speke
+from penstock.keys import SPEKE_VERSION, answer_encryptor
 from penstock.outputs import LICENSE_PATH
 
 router = APIRouter()
 
-SPEKE_HEADERS = {"X-Speke-Version": "2.0"}
+XML = {"application/xml": {"schema": {"type": "string"}}}
 
 
 @router.get("/healthz", tags=["Service"], summary="Whether the API, its database and the buckets answer")
@@ -48,26 +49,53 @@ def revocations(context: Ctx) -> dict[str, list[Any]]:
     return {"serials": [session.serial for session in ended], "sessions": [session.id for session in ended]}
 
 
+@router.post("/internal/signals", dependencies=[EdgeOnly], include_in_schema=False)
+def take_signals(context: Ctx, body: schemas.SignalsIn) -> dict[str, int]:
+    """What the edge saw of sessions since it told last. Those that are over or unknown are let be."""
+    windows = [(each.serial or str(each.session_id), each.window()) for each in body.sessions]
+    known = context.sessions.observe(windows)
+    return {"known": known, "unknown": len(windows) - known}
+
+
+def _speke_request(description: str) -> dict[str, Any]:
+    return {
+        "requestBody": {"required": True, "description": description, "content": XML},
+        "security": [{"API key": []}],
+    }
+
+
 @router.post(
     "/speke/v2/copyProtection",
     tags=["Keys"],
     summary="Key provider for encoders: SPEKE version 2",
     response_class=Response,
-    responses={200: {"content": {"application/xml": {"schema": {"type": "string"}}}}},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "description": "A CPIX 2.3 document that names keys and DRM systems; it is answered with both filled in",
-            "content": {"application/xml": {"schema": {"type": "string"}}},
-        },
-        "security": [{"API key": []}],
-    },
+    responses={200: {"content": XML}},
+    openapi_extra=_speke_request("A CPIX 2.3 document that names keys and DRM systems; both are filled in"),
 )
-def copy_protection(context: Ctx, body: EncoderBody) -> Response:
+def copy_protection(
+    context: Ctx, body: EncoderBody, x_speke_version: Annotated[str, Header(include_in_schema=False)] = SPEKE_VERSION
+) -> Response:
     """Takes an API key, or an AWS signature for the service execute-api."""
+    return _answered(context, body, x_speke_version)
+
+
+@router.post(
+    "/speke/v1/copyProtection",
+    tags=["Keys"],
+    summary="Key provider for encoders: SPEKE version 1",
+    response_class=Response,
+    responses={200: {"content": XML}},
+    openapi_extra=_speke_request("A CPIX 2.0 document with AWS's elements: one key for everything that is encrypted"),
+)
+def copy_protection_v1(context: Ctx, body: EncoderBody) -> Response:
+    """For jobs that name no encryption contract. FairPlay means the scheme cbcs, anything else cenc."""
+    return _answered(context, body, None)
+
+
+def _answered(context: Context, body: bytes, version: str | None) -> Response:
     license_url = context.settings.url + LICENSE_PATH
-    answer = answer_speke(body, context.keys, license_url=license_url)
-    return Response(answer, media_type="application/xml", headers=SPEKE_HEADERS)
+    answer, headers = answer_encryptor(body, version, context.keys, license_url=license_url)
+    return Response(answer, headers=headers)
 
 
 def _handler(context: Context, name: str) -> Callable[[Any], object]:

@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from penstock import license as licenses
-from penstock import playback
+from penstock import playback, terms
 from penstock.api import schemas
 from penstock.api.authorize import ApplicationOnly, Ctx, Viewer
 from penstock.catalogue import asset_id_of
 from penstock.entries import Entry, Session
-from penstock.errors import Forbidden, NotFound
+from penstock.errors import Forbidden, InvalidRequest, NotFound
 from penstock.model import PlaybackSession
 
 router = APIRouter(tags=["Playback"])
@@ -51,20 +51,35 @@ def open_session(
     playback.playable(entry)
     settings = context.settings
     session = context.sessions.open(
-        asset_id, body.viewer, body.ttl_s or settings.session_ttl_s, body.max_s or settings.session_max_s
+        asset_id,
+        body.viewer,
+        body.ttl_s or settings.session_ttl_s,
+        body.max_s or settings.session_max_s,
+        overlay=body.overlay_text(settings.overlay),
+        terms=body.terms(),
     )
-    return schemas.granted(context.playback.grant(session, entry))
+    return schemas.granted(session, context.playback.grant(session, entry))
 
 
-@router.get("/v1/playback-sessions", dependencies=[ApplicationOnly], summary="List the playback sessions of a viewer")
+@router.get("/v1/playback-sessions", dependencies=[ApplicationOnly], summary="List playback sessions")
 def list_sessions(
     context: Ctx,
-    viewer: ViewerName,
+    viewer: Annotated[
+        str | None, Query(min_length=1, max_length=256, description="As given when the session was opened")
+    ] = None,
+    min_score: Annotated[
+        int | None, Query(ge=1, le=100, description="Of anybody, with this score or more; in place of `viewer`")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Most sessions in one page")] = 100,
     cursor: Annotated[str | None, Query(max_length=256, description="`next` of the page before")] = None,
 ) -> schemas.SessionPage:
     """Newest first, those that are over too; sessions are forgotten 30 days after their end."""
-    found, following = context.sessions.of(viewer, limit, cursor)
+    if viewer is not None and min_score is None:
+        found, following = context.sessions.of(viewer, limit, cursor)
+    elif viewer is None and min_score is not None:
+        found, following = context.sessions.suspicious(min_score, limit, cursor)
+    else:
+        raise InvalidRequest("name either a viewer or a min_score")
     now = context.clock()
     return schemas.SessionPage(
         playback_sessions=[schemas.SessionSummary.of(session, now) for session in found], next=following
@@ -82,10 +97,10 @@ def get_session(context: Ctx, session_id: CheckedSessionId) -> schemas.SessionOu
     """A session that is over has no cookies, addresses and token any more."""
     session = context.sessions.get(session_id)
     if session.live(context.clock()):
-        return schemas.granted(context.playback.grant(session, context.catalogue.entry(session.asset_id)))
+        return schemas.granted(session, context.playback.grant(session, context.catalogue.entry(session.asset_id)))
     summary = schemas.SessionSummary.of(session, context.clock())
     return schemas.SessionOut.model_validate(
-        {**summary.model_dump(), **dict.fromkeys(_OVER), "cookies": {}}, from_attributes=False
+        {**summary.model_dump(), **dict.fromkeys(_OVER), "cookies": {}, "drm": {}}, from_attributes=False
     )
 
 
@@ -108,10 +123,15 @@ def claim_session(
     """Called by the page that `watch_url` opens, with the token that the address carries behind `#`."""
     entry, granted = _granted(context, session, session_id)
     _set_cookies(response, context, session, granted)
-    beat_s = playback.heartbeat_s(session, context.settings)
-    return schemas.PlayerConfig.model_validate(
-        {**vars(granted), "title": entry.asset.title, "heartbeat_s": beat_s}, from_attributes=False
-    )
+    held = terms.of(session)
+    told = {
+        "title": entry.asset.title,
+        "heartbeat_s": playback.heartbeat_s(session, context.settings),
+        "overlay": session.overlay,
+        "playback_rate": held.playback_rate,
+        "dpop": held.proof,
+    }
+    return schemas.PlayerConfig.model_validate({**vars(granted), **told}, from_attributes=False)
 
 
 @router.post("/v1/playback-sessions/{session_id}/heartbeat", summary="Tell that a viewer is still watching (players)")
@@ -128,6 +148,8 @@ def heartbeat(
     """
     if session.id != session_id:
         raise Forbidden("the token is not of this playback session")
+    if body is not None and body.tampered:
+        context.sessions.tampered(session_id, body.tampered)
     if body is not None and body.leaving:
         context.sessions.leave(session_id)
         renewed = session
@@ -140,6 +162,7 @@ def heartbeat(
         expires_at=renewed.expires_at,
         dash_token_url=granted.dash_token_url,
         hls_token_url=granted.hls_token_url,
+        drm=schemas.drm(granted),
         license_token=granted.license_token,
         heartbeat_s=playback.heartbeat_s(renewed, context.settings),
     )
@@ -182,8 +205,13 @@ async def _body(request: Request) -> bytes:
     },
 )
 def clearkey_license(context: Ctx, session: Viewer, body: Annotated[bytes, Depends(_body)]) -> Response:
-    """Takes a W3C ClearKey license request; every key asked for must be one of the session's asset."""
+    """Takes a W3C ClearKey license request; every key asked for must be one of the session's asset.
+
+    Keys of tiers above `PENSTOCK_SOFTWARE_TIER` are left out; 403 where the asset has no others.
+    """
+    if context.vendor is not None:
+        raise Forbidden("licenses are given by the DRM vendor here; `drm` of the playback session says where")
     entry = context.catalogue.entry(session.asset_id)
-    license_ = licenses.answer(body, entry, context.keys)
+    license_ = licenses.answer(body, entry, context.keys, context.settings.key_policy)
     context.sessions.watch(session)
     return Response(license_, media_type="application/json")

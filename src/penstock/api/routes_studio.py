@@ -38,16 +38,17 @@ def _page(context: Context, name: str) -> Response:
 
 
 def content_security_policy(context: Context) -> str:
-    """Scripts of our own only; connections to us and to the object store that takes uploads; no framing."""
+    """Scripts of our own only; connections to us, the store that takes uploads, and license servers; no framing."""
+    licensors = sorted(context.vendor.origins()) if context.vendor else []
     store = urlsplit(context.clients.s3.meta.endpoint_url)
     rules = {
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
         "img-src": "'self' data: blob:",
-        "media-src": "'self' blob:",
+        "media-src": "'self' blob: data:",  # the player gives the video captions as tracks of empty data: addresses
         "font-src": "'self'",
-        "connect-src": f"'self' {store.scheme}://{store.netloc}",
+        "connect-src": " ".join(["'self'", f"{store.scheme}://{store.netloc}", *licensors]),
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",

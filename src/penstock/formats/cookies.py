@@ -22,6 +22,8 @@ from penstock.formats.policies import MAX_POLICY_BYTES, MAX_URL_CHARS, Policy, c
 
 __all__ = [
     "COOKIE_PREFIX",
+    "SERIALS",
+    "SESSION_COOKIE",
     "SIGNING_PARAMETERS",
     "Policy",
     "PublicKey",
@@ -42,6 +44,12 @@ SIGNING_PARAMETERS = frozenset({"Expires", "Signature", "Key-Pair-Id", "Policy",
 
 COOKIE_PREFIX = "CloudFront-"
 """Cookies carry the same fields as the query string, each name behind this prefix."""
+
+SESSION_COOKIE = "Penstock-Session"
+"""Goes with the signed cookies of a playback session: its path token, for what a policy has no room to say."""
+
+SERIALS = range(1, 1_000_000_000)
+"""A policy whose time begins at one of these, a moment long before there were any, belongs to that session."""
 
 MAX_SIGNATURE_BYTES = 512
 

@@ -139,7 +139,7 @@ def build(document: Cpix) -> bytes:
 
 
 def _parse_key(element: etree._Element) -> CpixKey:
-    kid = _kid(element)
+    kid = kid_of(element)
     scheme = element.get("commonEncryptionScheme")
     if scheme is not None and scheme not in set(Scheme):
         raise CpixError(f"Unsupported ContentKey@commonEncryptionScheme {scheme[:16]!r} for KID {kid}")
@@ -149,7 +149,7 @@ def _parse_key(element: etree._Element) -> CpixKey:
         kid=kid,
         scheme=Scheme(scheme) if scheme else None,
         key=None if data is None else _parse_secret(data),
-        explicit_iv=None if iv is None else _base64(iv, "ContentKey@explicitIV", size_bytes=16),
+        explicit_iv=None if iv is None else decoded(iv, "ContentKey@explicitIV", size_bytes=16),
     )
 
 
@@ -161,7 +161,7 @@ def _parse_secret(data: etree._Element) -> ContentKey:
         if name not in children:
             raise CpixError(f"{_name(element)} has no pskc:{name}")
         element = children[name]
-    return ContentKey(_base64(_text(element), "pskc:PlainValue", size_bytes=16))
+    return ContentKey(decoded(_text(element), "pskc:PlainValue", size_bytes=16))
 
 
 def _parse_system(element: etree._Element) -> DrmSystem:
@@ -177,9 +177,9 @@ def _parse_system(element: etree._Element) -> DrmSystem:
     data = others.get("ContentProtectionData")
     smooth = others.get("SmoothStreamingProtectionHeaderData")
     return DrmSystem(
-        kid=_kid(element),
+        kid=kid_of(element),
         system_id=_uuid(_attribute(element, "systemId"), "DRMSystem@systemId"),
-        pssh=None if pssh is None else _base64(_text(pssh), "PSSH"),
+        pssh=None if pssh is None else decoded(_text(pssh), "PSSH"),
         content_protection_data=None if data is None else _base64_text(data),
         hls_media=hls.get("media"),
         hls_master=hls.get("master"),
@@ -194,7 +194,7 @@ def _parse_rule(element: etree._Element) -> UsageRule:
         if name.namespace != _CPIX or name.localname not in _FILTERS:
             raise CpixError(f"ContentKeyUsageRule cannot hold {_name(child)} here")
         filters.append(Filter(name.localname, tuple((str(key), str(value)) for key, value in child.attrib.items())))
-    return UsageRule(_kid(element), _attribute(element, "intendedTrackType"), tuple(filters))
+    return UsageRule(kid_of(element), _attribute(element, "intendedTrackType"), tuple(filters))
 
 
 def _parse_period(element: etree._Element) -> KeyPeriod:
@@ -224,26 +224,26 @@ def _check_references(document: Cpix) -> None:
 def _build_key(parent: etree._Element, key: CpixKey) -> None:
     element = etree.SubElement(parent, _tag("ContentKey"), {"kid": str(key.kid)})
     if key.explicit_iv is not None:
-        element.set("explicitIV", _encoded(key.explicit_iv))
+        element.set("explicitIV", encoded(key.explicit_iv))
     if key.scheme is not None:
         element.set("commonEncryptionScheme", key.scheme.value)
     if key.key is not None:
         secret = etree.SubElement(etree.SubElement(element, _tag("Data")), _tag("Secret", _PSKC))
-        etree.SubElement(secret, _tag("PlainValue", _PSKC)).text = _encoded(key.key.reveal())
+        etree.SubElement(secret, _tag("PlainValue", _PSKC)).text = encoded(key.key.reveal())
 
 
 def _build_system(parent: etree._Element, system: DrmSystem) -> None:
     attributes = {"kid": str(system.kid), "systemId": str(system.system_id)}
     element = etree.SubElement(parent, _tag("DRMSystem"), attributes)
     if system.pssh is not None:
-        etree.SubElement(element, _tag("PSSH")).text = _encoded(system.pssh)
+        etree.SubElement(element, _tag("PSSH")).text = encoded(system.pssh)
     if system.content_protection_data is not None:
         data = etree.SubElement(element, _tag("ContentProtectionData"))
-        data.text = _encoded(system.content_protection_data.encode())
+        data.text = encoded(system.content_protection_data.encode())
     for playlist, lines in (("media", system.hls_media), ("master", system.hls_master)):
         if lines is not None:
             signaling = etree.SubElement(element, _tag("HLSSignalingData"), {"playlist": playlist})
-            signaling.text = _encoded(lines.encode())
+            signaling.text = encoded(lines.encode())
     if system.smooth_header is not None:
         etree.SubElement(element, _tag("SmoothStreamingProtectionHeaderData")).text = system.smooth_header
 
@@ -295,7 +295,8 @@ def _text(element: etree._Element) -> str:
     return (element.text or "").strip()
 
 
-def _kid(element: etree._Element) -> KeyId:
+def kid_of(element: etree._Element) -> KeyId:
+    """The kid attribute of an element; raises CpixError naming it."""
     try:
         return KeyId.from_uuid(_attribute(element, "kid"))
     except InvalidRequest as exc:
@@ -309,11 +310,13 @@ def _uuid(text: str, where: str) -> UUID:
         raise CpixError(f"{where} is a UUID, got {text[:64]!r}") from exc
 
 
-def _encoded(raw: bytes) -> str:
+def encoded(raw: bytes) -> str:
+    """Bytes as CPIX writes them."""
     return base64.b64encode(raw).decode("ascii")
 
 
-def _base64(text: str, where: str, size_bytes: int | None = None) -> bytes:
+def decoded(text: str, where: str, size_bytes: int | None = None) -> bytes:
+    """Base64 with white space in it; raises CpixError saying `where` it is, and for another size than asked for."""
     try:
         raw = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as exc:
@@ -325,7 +328,7 @@ def _base64(text: str, where: str, size_bytes: int | None = None) -> bytes:
 
 def _base64_text(element: etree._Element) -> str:
     try:
-        return _base64(_text(element), _name(element)).decode("utf-8")
+        return decoded(_text(element), _name(element)).decode("utf-8")
     except UnicodeDecodeError as exc:
         raise CpixError(f"{_name(element)} is not UTF-8 in base64") from exc
 

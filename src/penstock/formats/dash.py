@@ -25,6 +25,7 @@ __all__ = [
     "approximate_segments",
     "duration_s",
     "key_ids",
+    "key_pixels",
     "segment_names",
     "viewer_manifest",
 ]
@@ -37,11 +38,12 @@ CLEAR_KEY = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e"
 _DEFAULT_KID = f"{{{CENC}}}default_KID"
 
 
-def viewer_manifest(mpd: bytes, *, license_url: str) -> bytes:
+def viewer_manifest(mpd: bytes, *, license_url: str | None) -> bytes:
     """Rewrite an MPD for viewers of this installation.
 
     What is encrypted keeps its `mp4protection` element (scheme and default_KID), loses every other DRM system, which
-    has no license server here, and gains ClearKey with `license_url`. All else stays as it is; comments go.
+    has no license server here, and gains ClearKey with `license_url`. Without one, a DRM vendor gives the licenses, and
+    its systems stay. All else stays as it is; comments go.
     Raises ManifestError when something is protected and no default_KID tells with which key.
     """
     root = tree.read(mpd)
@@ -50,6 +52,8 @@ def viewer_manifest(mpd: bytes, *, license_url: str) -> bytes:
         common = [element for element in found if element.get("schemeIdUri", "").lower() == MP4_PROTECTION]
         if not any(element.get(_DEFAULT_KID) for element in common):
             raise ManifestError(f"{tree.path(parent)} is protected and has no {MP4_PROTECTION} with a default_KID")
+        if license_url is None:
+            continue
         for element in found:
             if element not in common:
                 _drop(element)
@@ -84,6 +88,30 @@ def key_ids(mpd: bytes) -> list[KeyId]:
     except InvalidRequest as exc:
         raise ManifestError(f"default_KID: {exc.message}") from exc
     return list(dict.fromkeys(found))
+
+
+def key_pixels(mpd: bytes) -> dict[KeyId, int]:
+    """For each default_KID the pixels of the largest picture that it encrypts; 0 for a key of sound or text alone.
+
+    Raises ManifestError for a default_KID that is not a UUID, or a picture size that is no number.
+    """
+    found: dict[KeyId, int] = {}
+    for _, scope in tree.representations(tree.read(mpd)):
+        size_px = _attribute(scope, "width") * _attribute(scope, "height")
+        for element in scope.elements("ContentProtection"):
+            if text := element.get(_DEFAULT_KID):
+                try:
+                    kid = KeyId.from_uuid(text)
+                except InvalidRequest as exc:
+                    raise ManifestError(f"default_KID: {exc.message}") from exc
+                found[kid] = max(found.get(kid, 0), size_px)
+    return found
+
+
+def _attribute(scope: Scope, name: str) -> int:
+    """An attribute of a Representation that it may have from its AdaptationSet; 0 where there is none."""
+    text = next((value for element in scope.chain[:1:-1] if (value := element.get(name)) is not None), "0")
+    return tree.whole(text, f"Representation@{name}")
 
 
 def duration_s(mpd: bytes) -> float:

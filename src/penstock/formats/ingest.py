@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from penstock.errors import FormatError
@@ -51,7 +51,7 @@ def check(document: bytes, opener: Opener) -> list[Finding]:
         return [Finding("", exc.message, "a SMIL manifest as MediaPackage documents it")]
     findings = [Finding(p.name, p.message, "a video or textstream element that adds up") for p in read.problems]
     findings += _counts(read)
-    movies: list[tuple[smil.Video, Movie]] = []
+    movies: list[tuple[str, Movie]] = []
     for video in read.videos:
         opened = _opened(video.name, opener)
         if isinstance(opened, Finding):
@@ -62,8 +62,8 @@ def check(document: bytes, opener: Opener) -> list[Finding]:
         if movie is not None:
             findings += _languages(video, movie)
             if not problems:
-                movies.append((video, movie))
-    findings += compare([(video.name, movie) for video, movie in movies])
+                movies.append((video.name, _taken(video, movie)))
+    findings += compare(movies)
     for text in read.texts:
         findings += _text(text, opener)
     return findings
@@ -147,6 +147,13 @@ def _languages(video: smil.Video, movie: Movie) -> Iterator[Finding]:
     if video.audio and len(video.audio) != tracks:
         found = f"{len(video.audio)} languages for {tracks} audio tracks"
         yield Finding(video.name, found, "one language for each audio track, in the order of the tracks")
+
+
+def _taken(video: smil.Video, movie: Movie) -> Movie:
+    """The movie without the sound that the SMIL says to leave out; other files may have that in another layout."""
+    told = zip(movie.of("soun"), video.audio, strict=False)
+    left_out = {track.track_id for track, audio in told if not audio.included}
+    return replace(movie, tracks=tuple(track for track in movie.tracks if track.track_id not in left_out))
 
 
 def compare(movies: Sequence[tuple[str, Movie]]) -> list[Finding]:

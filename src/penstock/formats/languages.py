@@ -25,6 +25,12 @@ _CODES = (
     "vo:vol wa:wln wo:wol xh:xho yi:yid yo:yor za:zha zh:zho zu:zul"
 )
 _TERMINOLOGICAL = dict(pair.split(":") for pair in _CODES.split())
+_SHORT = {three: two for two, three in _TERMINOLOGICAL.items() if two not in ("iw", "jv")}
+_BIBLIOGRAPHIC = (
+    "alb:sqi arm:hye baq:eus bur:mya chi:zho cze:ces dut:nld fre:fra geo:kat ger:deu gre:ell ice:isl mac:mkd mao:mri "
+    "may:msa per:fas rum:ron slo:slk tib:bod wel:cym"
+)
+_OF_BIBLIOGRAPHIC = dict(pair.split(":") for pair in _BIBLIOGRAPHIC.split())
 
 
 def is_tag(text: str) -> bool:
@@ -32,8 +38,14 @@ def is_tag(text: str) -> bool:
 
 
 def three_letters(tag: str) -> str:
-    """The code for `mdhd`; `und` for what has none."""
+    """The code for `mdhd`, the terminological one of two; `und` for what has none."""
     primary = tag.partition("-")[0].lower()
     if len(primary) == 3 and primary.isascii() and primary.isalpha():
-        return primary
+        return _OF_BIBLIOGRAPHIC.get(primary, primary)
     return _TERMINOLOGICAL.get(primary, UNDETERMINED)
+
+
+def shortest(tag: str) -> str:
+    """The tag with a two-letter primary language where there is one, as RFC 5646 4.5 wants it."""
+    primary, separator, rest = tag.partition("-")
+    return _SHORT.get(three_letters(primary), primary.lower()) + separator + rest

@@ -293,8 +293,8 @@ def _entries(stsd: bytes, handler: str) -> tuple[Entry, ...]:
 def _entry(data: bytes, box: Box, handler: str) -> Entry:
     whole = data[: int.from_bytes(data[:4]) or len(data)]
     body = box.payload
-    fields = {"vide": 78, "soun": _sound_entry_bytes(body)}.get(handler, 8)
-    inside = list(_lenient_boxes(body[fields:])) if handler in ("vide", "soun") or box.type in ENCRYPTED_ENTRIES else []
+    deep = handler in ("vide", "soun") or box.type in ENCRYPTED_ENTRIES
+    inside = list(_lenient_boxes(body[_entry_fields(body, handler) :])) if deep else []
     protection = next((child.payload for child in inside if child.type == "sinf"), None)
     codec = box.type
     if protection is not None:
@@ -310,9 +310,27 @@ def _entry(data: bytes, box: Box, handler: str) -> Entry:
     return Entry(codec, protected, whole)
 
 
-def _sound_entry_bytes(body: bytes) -> int:
-    """QuickTime's versions 1 and 2 of a sound description carry more fields."""
-    return {b"\0\1": 44, b"\0\2": 64}.get(body[8:10], 28)
+def _entry_fields(body: bytes, handler: str) -> int:
+    """Bytes before a sample entry's boxes. QuickTime's versions 1 and 2 of a sound description carry more fields."""
+    return {"vide": 78, "soun": {b"\0\1": 44, b"\0\2": 64}.get(body[8:10], 28)}.get(handler, 8)
+
+
+def entry_boxes(entry: Entry, handler: str) -> tuple[bytes, list[Box]]:
+    """A sample entry's fixed fields, and the boxes behind them."""
+    body = entry.box[8:]
+    fields = _entry_fields(body, handler)
+    return body[:fields], list(_lenient_boxes(body[fields:]))
+
+
+def configuration(entry: Entry, handler: str, name: str) -> bytes:
+    """Payload of one of a sample entry's boxes, such as avcC; empty where it has none."""
+    return next((box.payload for box in entry_boxes(entry, handler)[1] if box.type == name), b"")
+
+
+def audio_specific_config(entry: Entry) -> bytes:
+    """What an AAC decoder is set up with (ISO/IEC 14496-3, 1.6.2.1); empty where the entry has none."""
+    elementary = _descriptor(configuration(entry, "soun", "esds")[4:], 0x03)
+    return _descriptor(_descriptor(elementary[3:], 0x04)[13:], 0x05)
 
 
 def _lenient_boxes(data: bytes) -> Iterator[Box]:

@@ -65,13 +65,17 @@ def read_leniently(mpd: bytes) -> etree._Element:
 
 @dataclass(frozen=True)
 class Segment:
-    """A reference as it is written, empty for the BaseURL itself; `last_byte` is included, None is the end."""
+    """A reference as it is written, empty for the BaseURL itself; `last_byte` is included, None is the end.
+
+    time: its beginning in ticks of the template's timescale; None where no template names it.
+    """
 
     reference: str
     first_byte: int = 0
     last_byte: int | None = None
     certain: bool = True
     initialization: bool = False
+    time: int | None = None
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ def _of_template(scope: Scope) -> Iterator[Segment]:
     for index, (time, certain) in enumerate(_times(scope)):
         if first + index > last:
             return
-        yield Segment(_expanded(media, scope, number=first + index, time=time), certain=certain)
+        yield Segment(_expanded(media, scope, number=first + index, time=time), certain=certain, time=time)
 
 
 def _times(scope: Scope) -> Iterator[tuple[int, bool]]:

@@ -19,8 +19,8 @@ from penstock.formats.movie import Entry, Track
 from penstock.formats.samples import MAX_SAMPLES, Run
 
 MOVIE_TIMESCALE = 90_000
-_MAX_32 = 0xFFFFFFFF
-_IDENTITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+MAX_32 = 0xFFFFFFFF
+IDENTITY = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
 def box(name: str, *payload: bytes) -> bytes:
@@ -154,8 +154,8 @@ class OutputTrack:
 
     def _tkhd(self, track_id: int, duration: int) -> bytes:
         sound = self.like.handler == "soun"
-        times = _times(duration, track_id, 0)
-        version = 1 if duration > _MAX_32 else 0
+        times = header_times(duration, track_id, 0)
+        version = 1 if duration > MAX_32 else 0
         layer = struct.pack(">8xhhHH", 0, 1 if sound else 0, 0x100 if sound else 0, 0)
         size = self._shown_size or self.like.shown_size
         return full_box("tkhd", version, 3, times, layer, self.like.matrix, struct.pack(">2I", *size))
@@ -164,9 +164,10 @@ class OutputTrack:
         packed = 0
         for letter in languages.three_letters(self.language):
             packed = packed << 5 | ord(letter) - 0x60
-        version = 1 if self.duration > _MAX_32 else 0
-        mdhd = full_box("mdhd", version, 0, _times(self.duration, self.like.timescale), struct.pack(">HH", packed, 0))
-        handler, kind, header = _KINDS[self.like.handler]
+        version = 1 if self.duration > MAX_32 else 0
+        media_times = header_times(self.duration, self.like.timescale)
+        mdhd = full_box("mdhd", version, 0, media_times, struct.pack(">HH", packed, 0))
+        handler, kind, header = HANDLERS[self.like.handler]
         hdlr = full_box("hdlr", 0, 0, struct.pack(">4x4s12x", handler), (self.name or kind).encode() + b"\0")
         extended = b"" if self.language == languages.three_letters(self.language) else self._elng()
         data = box("dinf", full_box("dref", 0, 0, struct.pack(">I", 1), full_box("url ", 0, 1)))
@@ -176,17 +177,17 @@ class OutputTrack:
         return full_box("elng", 0, 0, self.language.encode("ascii") + b"\0")
 
     def _stbl(self, positions: array[int]) -> bytes:
-        tables = [_counted("stsd", len(self._entries), b"".join(self._entries)), self._durations.box("stts")]
+        tables = [counted("stsd", len(self._entries), b"".join(self._entries)), self._durations.box("stts")]
         if not self._all_shifts_zero:
             tables.append(self._shifts.box("ctts", version=1 if self._shifts.smallest < 0 else 0))
         if len(self._syncs) < len(self):
-            tables.append(_counted("stss", len(self._syncs), big_endian(self._syncs)))
+            tables.append(counted("stss", len(self._syncs), big_endian(self._syncs)))
         tables.append(self._stsc())
         tables.append(full_box("stsz", 0, 0, struct.pack(">2I", 0, len(self)), big_endian(self._sizes)))
-        if len(positions) and positions[-1] > _MAX_32:
-            tables.append(_counted("co64", len(positions), big_endian(positions)))
+        if len(positions) and positions[-1] > MAX_32:
+            tables.append(counted("co64", len(positions), big_endian(positions)))
         else:
-            tables.append(_counted("stco", len(positions), big_endian(array("I", positions))))
+            tables.append(counted("stco", len(positions), big_endian(array("I", positions))))
         return box("stbl", *tables)
 
     def _stsc(self) -> bytes:
@@ -194,7 +195,7 @@ class OutputTrack:
         for number, (count, description) in enumerate(zip(self._counts, self._descriptions, strict=True), start=1):
             if not rows or (rows[-2], rows[-1]) != (count, description):
                 rows.extend((number, count, description))
-        return _counted("stsc", len(rows) // 3, big_endian(rows))
+        return counted("stsc", len(rows) // 3, big_endian(rows))
 
 
 def _shown_end(run: Run, end: int) -> int:
@@ -237,7 +238,7 @@ class _Folded:
     def stretch_last(self, by: int) -> bool:
         """Make the last value longer or shorter; False when that would leave less than nothing."""
         value = self._values[-1] + by
-        if not 0 <= value <= _MAX_32:
+        if not 0 <= value <= MAX_32:
             return False
         if self._counts[-1] == 1:
             self._counts.pop()
@@ -255,13 +256,13 @@ class _Folded:
         return full_box(name, version, 0, struct.pack(">I", len(self._counts)), big_endian(rows))
 
 
-_KINDS = {
+HANDLERS = {
     "vide": (b"vide", "VideoHandler", full_box("vmhd", 0, 1, bytes(8))),
     "soun": (b"soun", "SoundHandler", full_box("smhd", 0, 0, bytes(4))),
 }
 
 
-def _counted(name: str, count: int, rows: bytes) -> bytes:
+def counted(name: str, count: int, rows: bytes) -> bytes:
     return full_box(name, 0, 0, struct.pack(">I", count), rows)
 
 
@@ -272,9 +273,9 @@ def big_endian(values: array[int]) -> bytes:
     return values.tobytes()
 
 
-def _times(duration: int, *before: int) -> bytes:
+def header_times(duration: int, *before: int) -> bytes:
     """Creation and modification, always 0, then `before` and the duration, in the short form where they fit."""
-    if duration > _MAX_32:
+    if duration > MAX_32:
         return struct.pack(f">2Q{len(before)}IQ", 0, 0, *before, duration)
     return struct.pack(f">2I{len(before)}II", 0, 0, *before, duration)
 
@@ -292,7 +293,7 @@ def _edit_list(first: int, timescale: int, zero_s: Fraction, shown: int) -> byte
     edits.append((duration, max(0, zero - first)))
     if edits == [(duration, 0)]:
         return b""
-    long_form = any(length > _MAX_32 or time > 0x7FFFFFFF for length, time in edits)
+    long_form = any(length > MAX_32 or time > 0x7FFFFFFF for length, time in edits)
     rows = b"".join(struct.pack(">QqI" if long_form else ">IiI", length, time, 0x10000) for length, time in edits)
     return box("edts", full_box("elst", int(long_form), 0, struct.pack(">I", len(edits)), rows))
 
@@ -313,8 +314,8 @@ class Layout:
         self._media_bytes = sum(track.chunk(n)[2] for track in tracks for _, n in track.chunks())
         ftyp = box("ftyp", b"isom", struct.pack(">I", 0x200), b"isomiso4mp41")
         # Sizes of boxes do not depend on the positions in them, but on whether these fit 32 bits.
-        probable = len(ftyp) + len(self._moov(self._positions(_MAX_32 + 1))) + 16 + self._media_bytes
-        offset = _MAX_32 + 1 if probable > _MAX_32 else 0
+        probable = len(ftyp) + len(self._moov(self._positions(MAX_32 + 1))) + 16 + self._media_bytes
+        offset = MAX_32 + 1 if probable > MAX_32 else 0
         length = len(self._moov(self._positions(offset)))
         media_header = self._media_header()
         start = len(ftyp) + length + len(media_header)
@@ -347,7 +348,7 @@ class Layout:
         return found
 
     def _media_header(self) -> bytes:
-        if self._media_bytes + 8 > _MAX_32:
+        if self._media_bytes + 8 > MAX_32:
             return struct.pack(">I4sQ", 1, b"mdat", self._media_bytes + 16)
         return struct.pack(">I4s", self._media_bytes + 8, b"mdat")
 
@@ -357,6 +358,6 @@ class Layout:
         for number, (track, zero) in enumerate(zip(self._tracks, self._zeros, strict=True), start=1):
             traks.append(track.trak(number, positions[number - 1], zero))
             longest = max(longest, round((track.shown_end_s - zero) * MOVIE_TIMESCALE))
-        version = 1 if longest > _MAX_32 else 0
-        rest = struct.pack(">IH10x", 0x10000, 0x100) + _IDENTITY + struct.pack(">24xI", len(traks) + 1)
-        return box("moov", full_box("mvhd", version, 0, _times(longest, MOVIE_TIMESCALE), rest), *traks)
+        version = 1 if longest > MAX_32 else 0
+        rest = struct.pack(">IH10x", 0x10000, 0x100) + IDENTITY + struct.pack(">24xI", len(traks) + 1)
+        return box("moov", full_box("mvhd", version, 0, header_times(longest, MOVIE_TIMESCALE), rest), *traks)

@@ -1,7 +1,7 @@
-"""Subtitles as cues: WebVTT, TTML (IMSC text) and SRT read, SRT written. Timing and plain text, no styles or positions.
+"""Subtitles as cues: WebVTT and SRT read, SRT written. Timing and text; places of WebVTT where they are asked for.
 
-Never renders, never loads fonts or pictures. Source: W3C WebVTT 4 (file structure), W3C TTML2 (time expressions, nested
-timing), ISO/IEC 14496-30 (wvtt and stpp samples), RFC 8216 3.5 (X-TIMESTAMP-MAP); SRT as MediaPackage ingests it.
+Never renders, never loads fonts or pictures. Source: W3C WebVTT 4 (file structure), 6.1 (cue settings); ISO/IEC
+14496-30 (wvtt samples); RFC 8216 3.5 (X-TIMESTAMP-MAP); SRT as MediaPackage ingests it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from lxml import etree
-
 from penstock.errors import FormatError, ManifestError
-from penstock.formats import safexml
 from penstock.formats.isobmff import boxes
 
 MAX_CUES = 100_000
@@ -26,20 +23,38 @@ TICKS_PER_S = 90_000
 _SRT_TIME = r"(\d{1,4}):([0-5]\d):([0-5]\d)[,.](\d{1,3})"
 _SRT = re.compile(rf"{_SRT_TIME}[ \t]+-->[ \t]+{_SRT_TIME}(?:[ \t].*)?")
 _VTT_TIME = r"(?:(\d{2,4}):)?([0-5]\d):([0-5]\d)\.(\d{3})"
-_VTT = re.compile(rf"{_VTT_TIME}[ \t]+-->[ \t]+{_VTT_TIME}(?:[ \t].*)?")
+_VTT = re.compile(rf"{_VTT_TIME}[ \t]+-->[ \t]+{_VTT_TIME}([ \t].*)?")
 _MAP = re.compile(r"X-TIMESTAMP-MAP=(.*)")
 _TAGS = re.compile(r"<[^>\n]{0,200}>")
-_CLOCK = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)(?:\.(\d{1,9})|:(\d{2,}))?")
-_OFFSET = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(h|ms|m|s|f|t)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A rectangle in parts of the picture, and where text stands in it: `align` left, center or right.
+
+    `display` says where its lines begin: before (at the top), center or after (they end at the bottom).
+    """
+
+    left: Fraction
+    top: Fraction
+    width: Fraction
+    height: Fraction
+    align: str = "center"
+    display: str = "after"
 
 
 @dataclass(frozen=True)
 class Cue:
-    """Text on screen from `start_s` to `end_s`; lines parted by newlines."""
+    """Text on screen from `start_s` to `end_s`; lines parted by newlines.
+
+    colour: six hexadecimal digits. Colour and place are None where nothing is said, or nobody has asked.
+    """
 
     start_s: Fraction
     end_s: Fraction
     text: str
+    colour: str | None = None
+    place: Place | None = None
 
 
 def build_srt(cues: Iterable[Cue]) -> bytes:
@@ -65,7 +80,7 @@ def _joined(cues: Iterable[Cue]) -> list[Cue]:
             continue
         latest[text] = len(found)
         found.append(Cue(start, cue.end_s, text))
-    return found
+    return sorted(found, key=lambda cue: (cue.start_s, cue.end_s, cue.text))
 
 
 def _clean(text: str) -> str:
@@ -98,8 +113,8 @@ def parse_srt(content: bytes) -> list[Cue]:
     return cues
 
 
-def parse_webvtt(content: bytes, *, clock_zero_s: Fraction = Fraction(0)) -> list[Cue]:
-    """Read a WebVTT file or segment.
+def parse_webvtt(content: bytes, *, clock_zero_s: Fraction = Fraction(0), styled: bool = False) -> list[Cue]:
+    """Read a WebVTT file or segment; `styled` with the places of cues.
 
     clock_zero_s: where the film begins on the media's clock, on which times are where X-TIMESTAMP-MAP is given.
     Raises ManifestError where it is none. Notes, styles and regions go; so does markup within cues.
@@ -117,9 +132,44 @@ def parse_webvtt(content: bytes, *, clock_zero_s: Fraction = Fraction(0)) -> lis
         match = _VTT.fullmatch(block[at].strip())
         if match is None:
             raise ManifestError(f"no WebVTT times: {block[at][:60]!r}")
-        start, end = _time(match.groups()[:4]), _time(match.groups()[4:])
-        cues.append(Cue(start + shift, end + shift, webvtt_text("\n".join(block[at + 1 :]))))
+        start, end = _time(match.groups()[:4]), _time(match.groups()[4:8])
+        text = webvtt_text("\n".join(block[at + 1 :]))
+        cues.append(Cue(start + shift, end + shift, text, place=_vtt_place(match[9] or "") if styled else None))
     return cues
+
+
+_VTT_SETTING = re.compile(r"(line|position|size|align):(\S{1,40})")
+_VTT_ALIGNED = {"start": "left", "left": "left", "end": "right", "right": "right"}
+_VTT_LINES = 18
+"""How many lines of 5.33 % a picture has, where a cue counts them (WebVTT 7.2)."""
+
+
+def _vtt_place(settings: str) -> Place | None:
+    """A cue's box (WebVTT 6.1): a line from the top or, below zero, the bottom; position and size in percent."""
+    said = dict(_VTT_SETTING.findall(settings))
+    if not said:
+        return None
+    align = _VTT_ALIGNED.get(said.get("align", ""), "center")
+    size = _percent(said.get("size")) or Fraction(1)
+    at = _percent(said.get("position"))
+    if at is None:
+        at = {"left": Fraction(0), "right": Fraction(1)}.get(align, Fraction(1, 2))
+    room = {"left": 1 - at, "right": at}.get(align, 2 * min(at, 1 - at))
+    width = min(size, room)
+    left = {"left": at, "right": at - width}.get(align, at - width / 2)
+    line = said.get("line", "-1").partition(",")[0]
+    if (top := _percent(line)) is not None:
+        return Place(left, top, width, 1 - top, align, "before")
+    number = int(line) if re.fullmatch(r"-?\d{1,3}", line) else -1
+    if number < 0:
+        return Place(left, Fraction(0), width, 1 - Fraction(-number - 1, _VTT_LINES), align, "after")
+    top = min(Fraction(number, _VTT_LINES), Fraction(1))
+    return Place(left, top, width, 1 - top, align, "before")
+
+
+def _percent(said: str | None) -> Fraction | None:
+    match = re.match(r"(\d{1,3}(?:\.\d{1,6})?)%", said or "")
+    return min(Fraction(match[1]) / 100, Fraction(1)) if match else None
 
 
 def webvtt_text(payload: str) -> str:
@@ -137,81 +187,6 @@ def _timestamp_map(lines: list[str]) -> Fraction | None:
                 raise ManifestError(f"X-TIMESTAMP-MAP cannot be read: {match[1][:60]!r}")
             return Fraction(int(ticks[1]), TICKS_PER_S) - _time(local.groups())
     return None
-
-
-def parse_ttml(content: bytes) -> list[Cue]:
-    """Read the text of a TTML document: each `p` with the times it inherits. Raises ManifestError where it is none."""
-    root = safexml.parse(content, max_bytes=MAX_TEXT_BYTES, error=ManifestError)
-    if etree.QName(root).localname != "tt":
-        raise ManifestError(f"the root element is {etree.QName(root).localname[:40]!r}, expected tt")
-    clock = _Clock.of(root)
-    cues = list(_ttml_cues(root, Fraction(0), None, clock))
-    if len(cues) > MAX_CUES:
-        raise ManifestError(f"more than {MAX_CUES} subtitles")
-    return cues
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """Frames and ticks in a second."""
-
-    frames: Fraction
-    ticks: Fraction
-
-    @classmethod
-    def of(cls, root: etree._Element) -> _Clock:
-        values = {etree.QName(name).localname: str(value) for name, value in root.attrib.items()}
-        try:
-            top, bottom = values.get("frameRateMultiplier", "1 1").split()
-            frames = Fraction(int(values.get("frameRate", "30"))) * Fraction(int(top), int(bottom))
-            ticks = Fraction(int(values.get("tickRate", "0")) or frames)
-        except (ValueError, ZeroDivisionError) as exc:
-            raise ManifestError("tt: frameRate, frameRateMultiplier or tickRate cannot be read") from exc
-        if frames <= 0 or ticks <= 0:
-            raise ManifestError("tt: frameRate and tickRate are greater than 0")
-        return cls(frames, ticks)
-
-    def seconds(self, text: str) -> Fraction:
-        if match := _CLOCK.fullmatch(text.strip()):
-            whole = Fraction(int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3]))
-            return whole + Fraction(f"0.{match[4] or 0}") + (int(match[5]) / self.frames if match[5] else 0)
-        if match := _OFFSET.fullmatch(text.strip()):
-            factors = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}
-            factors |= {"f": 1 / self.frames, "t": 1 / self.ticks}
-            return Fraction(match[1]) * factors[match[2]]
-        raise ManifestError(f"no TTML time: {text[:40]!r}")
-
-
-def _ttml_cues(element: etree._Element, start: Fraction, end: Fraction | None, clock: _Clock) -> Iterator[Cue]:
-    """Times of an element count from the start of the element around it (TTML2 12.4)."""
-    begin, dur, stop = (element.get(name) for name in ("begin", "dur", "end"))
-    inner_start = start + (clock.seconds(begin) if begin else 0)
-    ends = [bound for bound in (end, start + clock.seconds(stop) if stop else None) if bound is not None]
-    if dur:
-        ends.append(inner_start + clock.seconds(dur))
-    inner_end = min(ends) if ends else None
-    name = etree.QName(element).localname
-    if name == "p":
-        timed = [child for child in element if etree.QName(child).localname == "span" and child.get("begin")]
-        if timed:
-            for child in timed:
-                yield from _ttml_cues(child, inner_start, inner_end, clock)
-            return
-    if name in ("p", "span"):
-        if inner_end is not None:
-            yield Cue(inner_start, inner_end, _ttml_text(element))
-        return
-    for child in element:
-        yield from _ttml_cues(child, inner_start, inner_end, clock)
-
-
-def _ttml_text(element: etree._Element) -> str:
-    parts = [re.sub(r"\s+", " ", element.text or "")]
-    for child in element:
-        name = etree.QName(child).localname
-        parts.append("\n" if name == "br" else _ttml_text(child) if name == "span" else "")
-        parts.append(re.sub(r"\s+", " ", child.tail or ""))
-    return "".join(parts)
 
 
 def wvtt_cues(sample: bytes, start_s: Fraction, end_s: Fraction) -> Iterator[Cue]:

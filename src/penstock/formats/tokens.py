@@ -11,17 +11,21 @@ import base64
 import binascii
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cbor2
 
 from penstock.errors import BadSignature, InvalidRequest, SessionExpired
+from penstock.formats import binding as bindings
+from penstock.formats.binding import UNBOUND, Binding
 
 MAX_TOKEN_CHARS = 1024
 """CloudFront Functions verify the same tokens, up to this size."""
 
 MIN_KEY_BYTES = 32
+AHEAD_S = 60
+"""So much may the clock that a token was issued by be ahead of the one that it is judged by."""
 
 _PROTECTED = cbor2.dumps({1: 5})  # alg: HMAC 256/256
 _MAC_CONTEXT = b"\x84" + cbor2.dumps("MAC0") + cbor2.dumps(_PROTECTED) + cbor2.dumps(b"")
@@ -40,6 +44,11 @@ class _Label:
     ADDRESS = 312  # catu
     PATH = 3
     PREFIX = 1
+    SESSION = -65537  # for private use, RFC 8392 section 9.1
+    SERIAL = 1
+    PACE_KEY = 2
+    SPEED_PERCENT = 3
+    MANIFESTS = 4
 
 
 @dataclass(frozen=True)
@@ -59,14 +68,23 @@ class Claims:
 class PathClaims:
     """What a path token says: one playback session, and what its holder may fetch. Times in seconds since the epoch.
 
-    On the wire: cti is the session id in UTF-8, catu the beginning of the paths, exp and iat the times.
+    On the wire: cti is the session id in UTF-8, catu the beginning of the paths, exp and iat the times; what the edge
+    needs to know of the session is a private claim, what it is bound to another one (`binding`).
     path: percent-decoded, from its first slash to the last one of the folder.
+    serial: of the session; its signed cookies begin at that moment. pace_key: the same for all sessions of this viewer
+    and asset, None for who is not paced. speed: how much faster than normal media time may be fetched.
+    manifests: their names in the folder, which tell the media time of every file.
     """
 
     session_id: str
     path: str
     expires: int
     issued: int
+    serial: int | None = None
+    pace_key: bytes | None = None
+    speed: float = 1.0
+    manifests: tuple[str, ...] = ()
+    binding: Binding = UNBOUND
 
 
 def mint(claims: Claims, key: bytes, key_id: str) -> str:
@@ -76,7 +94,21 @@ def mint(claims: Claims, key: bytes, key_id: str) -> str:
 
 def mint_path(claims: PathClaims, key: bytes, key_id: str) -> str:
     """Write a path token, as `mint` does."""
-    return _mint({_Label.ADDRESS: {_Label.PATH: {_Label.PREFIX: claims.path}}}, claims, key, key_id)
+    told: dict[int, object] = {_Label.ADDRESS: {_Label.PATH: {_Label.PREFIX: claims.path}}}
+    if session := _session_members(claims):
+        told[_Label.SESSION] = session
+    return _mint({**told, **bindings.claims(claims.binding)}, claims, key, key_id)
+
+
+def _session_members(claims: PathClaims) -> dict[int, object]:
+    members: dict[int, object] = {}
+    if claims.serial is not None:
+        members[_Label.SERIAL] = claims.serial
+    if claims.pace_key is not None:
+        members[_Label.PACE_KEY] = claims.pace_key
+        members[_Label.SPEED_PERCENT] = round(claims.speed * 100)
+        members[_Label.MANIFESTS] = list(claims.manifests)
+    return members
 
 
 def _mint(subject: Mapping[int, object], claims: Claims | PathClaims, key: bytes, key_id: str) -> str:
@@ -115,14 +147,39 @@ def verify_path(token: str, keys: Mapping[str, bytes], now: float) -> PathClaims
         case {_Label.ADDRESS: dict(address), **common}:
             match address:  # a restriction that is not understood would be one that is not held
                 case {_Label.PATH: {_Label.PREFIX: str(path), **more}, **others} if not more and not others:
-                    session_id, expires, issued = _common(common)
-                    return _current(PathClaims(session_id, path, expires, issued), now)
+                    return _current(_path_claims(path, common), now)
     raise BadSignature("the token is not a path token")
+
+
+def _path_claims(path: str, claims: Mapping[object, object]) -> PathClaims:
+    bound = bindings.read(claims)
+    told = claims.get(_Label.SESSION)
+    ours = {_Label.SESSION, bindings.BINDING, bindings.CONFIRMATION}
+    session_id, expires, issued = _common({label: value for label, value in claims.items() if label not in ours})
+    plain = PathClaims(session_id, path, expires, issued, binding=bound)
+    match told:
+        case None:
+            return plain
+        case {_Label.SERIAL: int(serial), **more} if not more:
+            return replace(plain, serial=serial)
+        case {
+            _Label.SERIAL: int(serial),
+            _Label.PACE_KEY: bytes(pace_key),
+            _Label.SPEED_PERCENT: int(percent),
+            _Label.MANIFESTS: list(manifests),
+            **more,
+        } if not more and percent > 0 and all(isinstance(name, str) for name in manifests):
+            return replace(
+                plain, serial=serial, pace_key=pace_key, speed=percent / 100, manifests=tuple(map(str, manifests))
+            )
+    raise BadSignature("the token says something of its session that is not understood")
 
 
 def _current(claims: _Read, now: float) -> _Read:
     if now >= claims.expires:
         raise SessionExpired("the playback session is over; ask for a new one")
+    if claims.issued > now + AHEAD_S:
+        raise BadSignature("the token is of the future; is the clock of this machine right?")
     return claims
 
 
@@ -151,7 +208,8 @@ def _payload(token: str, keys: Mapping[str, bytes]) -> object:
     framed = _verified_payload(_decode(token), keys)
     try:
         return cbor2.loads(cbor2.loads(framed))
-    except (cbor2.CBORDecodeError, TypeError) as exc:
+    except (cbor2.CBORDecodeError, TypeError, ValueError, ArithmeticError, RecursionError) as exc:
+        # Tags of dates, fractions and the like make values that no token of ours has, or fail to.
         raise BadSignature("the token is not one of a playback session") from exc
 
 

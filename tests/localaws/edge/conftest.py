@@ -36,6 +36,9 @@ limits = json.loads(sys.argv[2])
 for name in ("s3_timeouts", "server_timeouts"):
     if name in limits:
         limits[name] = Timeouts(*limits[name])
+if "clock_file" in limits:
+    clock_file = limits.pop("clock_file")
+    limits["pace_clock"] = lambda: float(open(clock_file).read())
 os._exit(main(["--config", sys.argv[1], "--verbose"], Limits(**limits)))
 """
 
@@ -110,6 +113,13 @@ class RunningEdge:
                     received += chunk
         return int(received.split(b" ", 2)[1]) if received else 0, received
 
+    def restart(self) -> None:
+        """End the process in good order and start it again."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=10)
+        self.process = _started(self.process.args, self.log_file)
+        wait_for(lambda: can_connect(self.port) or self.process.poll() is not None, "the edge listens again")
+
     def signer(self, key_id: str = "rsa", hash_algorithm: Any = "SHA1") -> Signer:
         return Signer(self.keys.private[key_id], key_id, hash_algorithm)
 
@@ -143,8 +153,7 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Iterator
         if limits:
             command = [sys.executable, "-c", RUN_WITH_LIMITS, str(config_file), json.dumps(limits)]
         log_file = data_dir / "edge.log"
-        with log_file.open("wb") as log:
-            process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, "PYTHONPATH": "src"})
+        process = _started(command, log_file)
         running = RunningEdge(port, process, data_dir, config_file, log_file, keys)
         started.append(running)
         wait_for(lambda: can_connect(port) or process.poll() is not None, "the edge listens")
@@ -159,6 +168,11 @@ def start_edge(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> Iterator
             running.process.wait(timeout=5)
         finally:
             running.process.kill()
+
+
+def _started(command: Any, log_file: Path) -> subprocess.Popen[bytes]:
+    with log_file.open("ab") as log:
+        return subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, "PYTHONPATH": "src"})
 
 
 def describe(

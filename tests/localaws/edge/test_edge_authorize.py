@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from edge_parts import refusal
 from localaws.edge import authorize
 from localaws.edge.authorize import Authorizer, signing_cookies, without_signing_cookies
 from penstock.errors import BadSignature
@@ -56,66 +57,66 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_cookie_is_verified_once_for_all_its_segments(judge: Authorizer, keys: Any, verified: list[str]) -> None:
     cookies = custom(keys)
     for number in range(5):
-        assert judge.refusal([f"http://edge.test/assets/a/{number}.m4s"], cookies, "10.0.0.1") is None
+        assert refusal(judge, [f"http://edge.test/assets/a/{number}.m4s"], cookies, "10.0.0.1") is None
     assert len(verified) == 1
 
 
 def test_a_remembered_cookie_is_no_good_elsewhere_or_later(judge: Authorizer, keys: Any, clock: Clock) -> None:
     cookies = custom(keys)
-    assert judge.refusal([URL], cookies, "10.0.0.1") is None
-    assert judge.refusal(["http://edge.test/assets/b/x.mp4"], cookies, "10.0.0.1")
-    assert judge.refusal(["http://other.test/assets/a/x.mp4"], cookies, "10.0.0.1")
+    assert refusal(judge, [URL], cookies, "10.0.0.1") is None
+    assert refusal(judge, ["http://edge.test/assets/b/x.mp4"], cookies, "10.0.0.1")
+    assert refusal(judge, ["http://other.test/assets/a/x.mp4"], cookies, "10.0.0.1")
     clock.now = NOW + 60
-    assert judge.refusal([URL], cookies, "10.0.0.1") == "the policy has expired"
+    assert refusal(judge, [URL], cookies, "10.0.0.1") == "the policy has expired"
 
 
 def test_a_remembered_cookie_is_bound_to_its_address(judge: Authorizer, keys: Any) -> None:
     cookies = custom(keys, source_ip="10.0.0.1")
-    assert judge.refusal([URL], cookies, "10.0.0.1") is None
-    assert judge.refusal([URL], cookies, "10.0.0.2") == "the policy is for another address"
+    assert refusal(judge, [URL], cookies, "10.0.0.1") is None
+    assert refusal(judge, [URL], cookies, "10.0.0.2") == "the policy is for another address"
 
 
 def test_a_clock_set_back_does_not_open_a_policy_early(judge: Authorizer, keys: Any, clock: Clock) -> None:
     cookies = custom(keys, not_before=NOW - 10)
-    assert judge.refusal([URL], cookies, "10.0.0.1") is None
+    assert refusal(judge, [URL], cookies, "10.0.0.1") is None
     clock.now = NOW - 20
-    assert judge.refusal([URL], cookies, "10.0.0.1") == "the policy is not valid yet"
+    assert refusal(judge, [URL], cookies, "10.0.0.1") == "the policy is not valid yet"
 
 
 def test_a_canned_cookie_is_never_taken_for_a_pattern(judge: Authorizer, keys: Any, verified: list[str]) -> None:
     resource = f"{URL}?part=1"
     cookies = header(Signer(keys.private["rsa"], "rsa").canned_cookies(resource, NOW + 60))
-    assert judge.refusal([resource], cookies, "10.0.0.1") is None
-    assert judge.refusal([f"{URL}_part=1"], cookies, "10.0.0.1")
+    assert refusal(judge, [resource], cookies, "10.0.0.1") is None
+    assert refusal(judge, [f"{URL}_part=1"], cookies, "10.0.0.1")
     assert len(verified) == 2
 
 
 def test_a_signed_url_wins_over_a_remembered_cookie(judge: Authorizer, keys: Any) -> None:
     cookies = custom(keys)
-    assert judge.refusal([URL], cookies, "10.0.0.1") is None
-    assert judge.refusal([f"{URL}?Expires={NOW + 60}"], cookies, "10.0.0.1")
-    assert judge.refusal([f"{URL}?Expires={NOW + 60}&Signature=AAAA&Key-Pair-Id=rsa"], cookies, "10.0.0.1")
+    assert refusal(judge, [URL], cookies, "10.0.0.1") is None
+    assert refusal(judge, [f"{URL}?Expires={NOW + 60}"], cookies, "10.0.0.1")
+    assert refusal(judge, [f"{URL}?Expires={NOW + 60}&Signature=AAAA&Key-Pair-Id=rsa"], cookies, "10.0.0.1")
 
 
 def test_a_signed_url_lets_no_cookie_in(judge: Authorizer, keys: Any) -> None:
     signed = Signer(keys.private["rsa"], "rsa").url(URL, NOW + 60)
-    assert judge.refusal([signed], "CloudFront-Policy=x", "10.0.0.1") is None
-    assert judge.refusal([URL], "CloudFront-Policy=x", "10.0.0.1")
+    assert refusal(judge, [signed], "CloudFront-Policy=x", "10.0.0.1") is None
+    assert refusal(judge, [URL], "CloudFront-Policy=x", "10.0.0.1")
 
 
 def test_either_spelling_of_a_url_may_have_been_signed(judge: Authorizer, keys: Any) -> None:
     spelled = ["http://edge.test/assets/a/f+(1).mp4", "http://edge.test/assets/a/f%2B%281%29.mp4"]
     for signed in spelled:
         cookies = header(Signer(keys.private["ec"], "ec", "SHA256").canned_cookies(signed, NOW + 60))
-        assert judge.refusal(spelled, cookies, "10.0.0.1") is None
+        assert refusal(judge, spelled, cookies, "10.0.0.1") is None
 
 
 def test_what_is_remembered_is_bounded(judge: Authorizer, keys: Any, verified: list[str]) -> None:
     cookies = custom(keys)
     for number in range(10):
-        assert judge.refusal([URL], f"{cookies}; other={number}", "10.0.0.1") is None
-    assert judge.refusal([URL], f"{cookies}; other=9", "10.0.0.1") is None
-    assert judge.refusal([URL], f"{cookies}; other=0", "10.0.0.1") is None
+        assert refusal(judge, [URL], f"{cookies}; other={number}", "10.0.0.1") is None
+    assert refusal(judge, [URL], f"{cookies}; other=9", "10.0.0.1") is None
+    assert refusal(judge, [URL], f"{cookies}; other=0", "10.0.0.1") is None
     assert len(verified) == 11, "the newest is remembered, the oldest is not"
 
 
@@ -123,7 +124,7 @@ def test_what_is_remembered_is_bounded(judge: Authorizer, keys: Any, verified: l
     "text", ["", ";;;", "=", "CloudFront-Policy", "a=b; CloudFront-Signature=", "CloudFront-policy=x", "\t; \x7f=é"]
 )
 def test_odd_cookies_are_no_cookies(judge: Authorizer, text: str) -> None:
-    assert judge.refusal([URL], text, "10.0.0.1")
+    assert refusal(judge, [URL], text, "10.0.0.1")
 
 
 def test_cookies_sent_twice_with_two_values_are_refused() -> None:

@@ -134,3 +134,6 @@ def test_a_header_without_its_file_is_refused_at_start(tmp_path: Path) -> None:
     assert made is not None
     with pytest.raises(InvalidRequest, match="X-A cannot be read"):
         _server(made.origins["one"], Limits())
+    (tmp_path / "no").write_text("\n")
+    with pytest.raises(InvalidRequest, match="is empty"):
+        _server(made.origins["one"], Limits())

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge_parts import refusal
 from localaws.edge.path_tokens import PathTokens, split, without_token
 from localaws.edge.revocations import Revocations
 from penstock.formats import tokens
@@ -178,27 +179,27 @@ class TestRemembering:
 
     def test_remembered_token_ends_in_its_second(self, judge: PathTokens) -> None:
         good = self.minted()
-        assert judge.refusal(good, f"{FOLDER}x") is None
+        assert refusal(judge, good, f"{FOLDER}x") is None
         self.now = NOW + 59.9
-        assert judge.refusal(good, f"{FOLDER}x") is None
+        assert refusal(judge, good, f"{FOLDER}x") is None
         self.now = NOW + 60.0
-        assert judge.refusal(good, f"{FOLDER}x") == "the path token has expired"
+        assert refusal(judge, good, f"{FOLDER}x") == "the path token has expired"
 
     def test_remembered_token_of_an_ended_session_is_refused(self, judge: PathTokens, revocations: Revocations) -> None:
         good, other = self.minted("s"), self.minted("other")
-        assert (judge.refusal(good, f"{FOLDER}x"), judge.refusal(other, f"{FOLDER}x")) == (None, None)
+        assert (refusal(judge, good, f"{FOLDER}x"), refusal(judge, other, f"{FOLDER}x")) == (None, None)
         revocations.take({"serials": [], "sessions": ["s"]})
-        assert judge.refusal(good, f"{FOLDER}x") is not None
-        assert judge.refusal(other, f"{FOLDER}x") is None
+        assert refusal(judge, good, f"{FOLDER}x") is not None
+        assert refusal(judge, other, f"{FOLDER}x") is None
 
     def test_memory_is_bounded(self, judge: PathTokens) -> None:
         for number in range(10):
-            assert judge.refusal(self.minted(str(number)), f"{FOLDER}x") is None
+            assert refusal(judge, self.minted(str(number)), f"{FOLDER}x") is None
         assert len(judge._claims) == 2
 
     def test_until_the_first_list_nothing_is_opened(self) -> None:
         judge = PathTokens({"new": NEW}, Revocations(known=False), clock=lambda: self.now)
-        assert judge.refusal(self.minted(), f"{FOLDER}x")
+        assert refusal(judge, self.minted(), f"{FOLDER}x")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edge_parts import refusal
 from localaws.edge.authorize import REVOKED, Authorizer
 from localaws.edge.revocations import Revocations
 from penstock.formats.cookies import Policy, Signer, load_public_key
@@ -166,7 +167,7 @@ def test_remembered_cookie_is_refused_as_soon_as_it_is_revoked(keys: Any) -> Non
         policy = Policy("http://edge.test/assets/a/*", NOW + 60, not_before=serial)
         made = Signer(keys.private["rsa"], "rsa").cookies(policy)
         header = "; ".join(f"{name}={value}" for name, value in made.items())
-        return authorizer.refusal([URL], header, "10.0.0.1")
+        return refusal(authorizer, [URL], header, "10.0.0.1")
 
     def tell(serial: int) -> None:
         revocations.take({"serials": [serial], "sessions": []})

@@ -8,8 +8,8 @@ from fractions import Fraction
 import pytest
 
 import mediaconvert_jobs as jobs
-from localaws.mediaconvert import argv
-from localaws.mediaconvert.plan import Plan
+from localaws.mediaconvert.ffmpeg import argv
+from localaws.mediaconvert.planning.planned import Plan
 from mediaconvert_jobs import planned, source
 
 CLEARKEY = "e2719d58-a985-b3c9-781a-b030af78d30e"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -14,46 +13,14 @@ import pytest
 from lxml import etree
 
 import mediaconvert_jobs as jobs
-from localaws.mediaconvert import jail
-from localaws.mediaconvert.failures import JobError
+from localaws.media import jail
+from localaws.media.failures import JobError
 from mediaconvert_speke import Speke
+from probed_media import ENCODE, PICTURE, ffprobe, film, key_frames_s, stream
 from sample_media import ffmpeg
 
 CLEARKEY = "e2719d58-a985-b3c9-781a-b030af78d30e"
-PICTURE = ("-f", "lavfi", "-i")
-ENCODE = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 Convert = Callable[[Path, dict[str, Any]], Any]
-
-
-def film(
-    folder: Path,
-    *options: str,
-    size: str = "320x180",
-    rate: str = "25",
-    sound: int | None = 2,
-    duration_s: float = 2.2,
-) -> Path:
-    arguments = [*PICTURE, f"testsrc2=size={size}:rate={rate}:duration={duration_s}"]
-    if sound:
-        tone = f"sine=frequency=440:sample_rate=48000:duration={duration_s}"
-        arguments += [*PICTURE, tone, "-ac", str(sound), "-c:a", "aac"]
-    return ffmpeg(folder / "film.mp4", *arguments, *ENCODE, *options)
-
-
-def ffprobe(path: Path, *arguments: str) -> dict[str, Any]:
-    command = [str(jail.binary("ffprobe")), "-v", "error", "-of", "json", *arguments, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
-    return found
-
-
-def stream(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = ffprobe(path, "-show_streams")["streams"][0]
-    return found
-
-
-def key_frames_s(path: Path) -> list[float]:
-    packets = ffprobe(path, "-show_entries", "packet=pts_time,flags")["packets"]
-    return [float(packet["pts_time"]) for packet in packets if packet["flags"].startswith("K")]
 
 
 def frame_hashes(path: Path, key: bytes | None = None) -> list[str]:
@@ -96,6 +63,58 @@ def test_encrypted_cmaf_decrypts_to_the_frames_that_were_encoded(
         assert frame_hashes(whole, secret(done, other)) != wanted
         # Nothing in the clear at the start: not one frame can be had without the key.
         assert not set(frame_hashes(whole)) & set(wanted)
+
+
+def test_each_tier_has_a_key_that_opens_nothing_of_another(tmp_path: Path, convert: Convert, speke: Speke) -> None:
+    """Each tier's tracks, and the manifests' signalling of each; the key of one tier does not decrypt the next."""
+    contract = {"SpekeVideoPreset": "PRESET_VIDEO_2", "SpekeAudioPreset": "PRESET_AUDIO_2"}
+    protection = jobs.encryption(speke.url, systems=(CLEARKEY,), EncryptionContractConfiguration=contract)
+    ladder = (jobs.video("_hd", Width=1280, Height=720), jobs.video("_sd", Height=90), jobs.audio("_a"))
+    done = convert(film(tmp_path, duration_s=1), jobs.settings(jobs.cmaf(*ladder, Encryption=protection)))
+    tiers = {"a/main_hd": ("HD", 0), "a/main_sd": ("SD", 1), "a/main_a": ("STEREO_AUDIO", 2)}
+    for prefix, (label, number) in tiers.items():
+        whole = joined(done.files, prefix, tmp_path / "joined.mp4")
+        wanted = frame_hashes(done.encoded / f"g0o{number}.mp4")
+        assert frame_hashes(whole, secret(done, label)) == wanted
+        for other in {tier for tier, _ in tiers.values()} - {label}:
+            assert not set(frame_hashes(whole, secret(done, other))) & set(wanted)
+    kids = {track.label: str(track.kid) for track in done.keys[0].tracks}
+    signalled = {}
+    for element in etree.fromstring(done.path("a/main.mpd").read_bytes()).iter("{*}AdaptationSet"):
+        (kid,) = {one.get("{urn:mpeg:cenc:2013}default_KID") for one in element.iter("{*}ContentProtection")} - {None}
+        for template in element.iter("{*}SegmentTemplate"):
+            signalled[f"a/{template.get('initialization')}".removesuffix("init.cmfv").removesuffix("init.cmfa")] = kid
+    assert signalled == {prefix: kids[label] for prefix, (label, _) in tiers.items()}
+
+
+@pytest.mark.parametrize("method", ["SAMPLE_AES", "AES_CTR"])
+def test_a_static_key_opens_everything_of_a_cmaf_group(method: str, tmp_path: Path, convert: Convert) -> None:
+    key, iv = "00112233445566778899aabbccddeeff", "0f" * 16
+    told = {"EncryptionMethod": method, "ConstantInitializationVector": iv, "StaticKeyProvider": {"KeyFormat": "a.b"}}
+    protection = jobs.static_key("https://keys.example.com/1", key, **told)
+    done = convert(film(tmp_path, duration_s=1), jobs.settings(jobs.cmaf(*LADDER, Encryption=protection)))
+    for prefix, number in (("a/main_180", 0), ("a/main_a", 2)):
+        whole = joined(done.files, prefix, tmp_path / "joined.mp4")
+        wanted = frame_hashes(done.encoded / f"g0o{number}.mp4")
+        assert frame_hashes(whole, bytes.fromhex(key)) == wanted
+        assert not set(frame_hashes(whole, bytes.fromhex(key)[::-1])) & set(wanted)
+    line = f'METHOD={method.replace("_", "-").replace("AES-CTR", "SAMPLE-AES-CTR")},URI="https://keys.example.com/1"'
+    assert f'#EXT-X-KEY:{line},KEYFORMAT="a.b",IV=0x{iv}\n' in done.text("a/main_180.m3u8")
+    protections = etree.fromstring(done.path("a/main.mpd").read_bytes()).findall(".//{*}ContentProtection")
+    assert {one.get("schemeIdUri") for one in protections} == {"urn:mpeg:dash:mp4protection:2011"}
+
+
+def test_a_clear_lead_is_as_long_as_the_job_says(tmp_path: Path, convert: Convert, speke: Speke) -> None:
+    protection = jobs.encryption(speke.url, systems=(CLEARKEY,)) | {"ClearLeadSegments": 1}
+    done = convert(film(tmp_path), jobs.settings(jobs.cmaf(*LADDER[:1], Encryption=protection)))
+    whole = joined(done.files, "a/main_180", tmp_path / "joined.mp4")
+    wanted = frame_hashes(done.encoded / "g0o0.mp4")
+    clear = [one for one, other in zip(frame_hashes(whole), wanted, strict=False) if one == other]
+    assert len(clear) == 50 and len(wanted) == 55
+    assert frame_hashes(whole, secret(done, "VIDEO")) == wanted
+    lines = done.text("a/main_180.m3u8").splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("#EXT-X-KEY")]
+    assert at > next(number for number, line in enumerate(lines) if line.startswith("#EXTINF"))
 
 
 def test_no_key_is_left_on_disk(tmp_path: Path, convert: Convert, speke: Speke) -> None:
@@ -165,11 +184,14 @@ def test_dash_iso_segmented_and_encrypted(tmp_path: Path, convert: Convert, spek
     provider["SystemIds"] = provider.pop("DashSignaledSystemIds")
     del provider["HlsSignaledSystemIds"]
     outputs = (jobs.video("_v", container="MPD", Height=90), jobs.audio("_a", container="MPD"))
-    done = convert(film(tmp_path), jobs.settings(jobs.dash(*outputs, Encryption={"SpekeKeyProvider": provider})))
+    protection = {"SpekeKeyProvider": provider, "PlaybackDeviceCompatibility": "UNENCRYPTED_SEI"}
+    done = convert(film(tmp_path), jobs.settings(jobs.dash(*outputs, Encryption=protection)))
     assert {"d/dash.mpd", "d/dash_vinit.mp4", "d/dash_v_000000001.mp4", "d/dash_a_000000002.mp4"} <= set(done.files)
     assert not [name for name in done.files if name.endswith(".m3u8")]
     whole = joined(done.files, "d/dash_v", tmp_path / "joined.mp4")
     assert frame_hashes(whole, secret(done, "VIDEO")) == frame_hashes(done.encoded / "g0o0.mp4")
+    # What the encoder says of itself is SEI.
+    assert b"x264 - core" in (done.encoded / "g0o0.mp4").read_bytes() and b"x264 - core" in whole.read_bytes()
     protections = etree.fromstring(done.path("d/dash.mpd").read_bytes()).findall(".//{*}ContentProtection")
     assert [one.get("value") for one in protections if "mp4protection" in one.get("schemeIdUri")] == ["cenc", "cenc"]
 

@@ -93,7 +93,7 @@ def test_an_orderly_end_does_not_fail_the_job(stack: Stack, speke: Speke) -> Non
 def test_a_job_whose_workflow_was_never_queued_is_queued_at_the_next_start(stack: Stack, speke: Speke) -> None:
     stack.kill_endpoint()
     # As if the process had died between writing the job down and queueing it.
-    from localaws.mediaconvert import arns
+    from localaws.mediaconvert.account import arns
     from localaws.mediaconvert.store import Store
 
     store = Store(stack.config.state_dir / "localaws.db")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import mediaconvert_jobs as jobs
-from localaws.mediaconvert import packager, transfer
-from localaws.mediaconvert.failures import JobCanceled, JobError
-from localaws.mediaconvert.jail import Completed, Ending
+from localaws.media import transfer
+from localaws.media.failures import JobCanceled, JobError
+from localaws.media.jail import Completed, Ending
 from mediaconvert_stack import Stack, running, wait_for
 from sample_media import clip
 
@@ -23,15 +23,15 @@ def ended(stderr: str, ending: Ending = Ending.EXITED) -> Completed:
 
 def test_a_program_that_finds_no_room() -> None:
     with pytest.raises(JobError, match="disk is full; make room") as raised:
-        packager.check(ended("av_interleaved_write_frame(): No space left on device"), "encoding")
+        ended("av_interleaved_write_frame(): No space left on device").check("encoding")
     assert raised.value.code == 1050
 
 
 def test_a_program_that_fails_otherwise_or_is_canceled() -> None:
     with pytest.raises(JobError, match="encoding failed: it ended with status 1: broken"):
-        packager.check(ended("broken"), "encoding")
+        ended("broken").check("encoding")
     with pytest.raises(JobCanceled):
-        packager.check(ended("", Ending.CANCELED), "encoding")
+        ended("", Ending.CANCELED).check("encoding")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES])

@@ -8,8 +8,9 @@ from botocore.model import StructureShape
 from botocore.session import get_session
 
 from conftest import REPOSITORY
-from localaws.mediaconvert import provider, settings_table
-from localaws.mediaconvert.rules import Honoured, NoEffect, Rule
+from localaws.mediaconvert import provider
+from localaws.mediaconvert.answers import table as settings_table
+from localaws.mediaconvert.answers.rules import Honoured, NoEffect, Rule
 
 DOCUMENT = REPOSITORY / "docs" / "mediaconvert.md"
 HEAD = """# MediaConvert on one machine
@@ -19,7 +20,7 @@ in silence: a setting does what AWS documents (yes), does it within the limits t
 changes nothing here, which the job then says in `messages.info` (no effect), or ends CreateJob with BadRequestException
 and its path (refused; so is everything inside it).
 
-Written from `table_*.py` below `localaws/mediaconvert` by `pytest --update-golden` on its `test_document.py`; a test
+Written from `localaws/mediaconvert/answers/` by `pytest --update-golden` on its `test_document.py`; a test
 keeps it so, and another one holds the table against botocore's model.
 """
 

@@ -76,9 +76,20 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 LARGE, SMALL = ({**jobs.video(f"_{height}", Height=height), "AudioDescriptions": [jobs.aac()]} for height in (180, 90))
+KEY = "00112233445566778899aabbccddeeff"
 GROUPS = {
     "muxed": jobs.hls(jobs.hls_output(LARGE), jobs.hls_output(SMALL)),
     "packed audio": jobs.hls(jobs.hls_output(jobs.video("_v", Height=90)), jobs.hls_output(jobs.audio("_a"))),
+    "encrypted": jobs.hls(
+        jobs.hls_output(jobs.video("_v", Height=90)),
+        jobs.hls_output(jobs.audio("_a")),
+        Encryption=jobs.static_key("key", KEY),
+    ),
+    # hls.js wants the IV of samples in the playlist.
+    "encrypted samples": jobs.hls(
+        jobs.hls_output(LARGE),
+        Encryption=jobs.static_key("key", KEY, EncryptionMethod="SAMPLE_AES", ConstantInitializationVector=KEY[::-1]),
+    ),
     "audio in transport streams": jobs.hls(
         jobs.hls_output(jobs.video("_v", Height=90)), jobs.hls_output(jobs.audio("_a"), AudioOnlyContainer="M2TS")
     ),
@@ -105,6 +116,7 @@ def test_hls_js_plays_to_the_end(
         shutil.copyfile(path, folder / key)
     shutil.copyfile(HLS_JS, folder / "hls.min.js")
     (folder / "index.html").write_text(PAGE)
+    (folder / "h" / "key").write_bytes(bytes.fromhex(KEY))
     page = browser.new_page()
     page.goto(f"{address}/index.html")
     page.wait_for_function("seen.ended || seen.problems.some((one) => one.startsWith('fatal'))", timeout=30_000)

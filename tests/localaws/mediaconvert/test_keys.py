@@ -9,12 +9,12 @@ import pytest
 
 import mediaconvert_jobs as jobs
 from localaws.config import Config
-from localaws.mediaconvert import packaging
-from localaws.mediaconvert.failures import JobCanceled, JobError
-from localaws.mediaconvert.keys import KeyProvider, Keys, key_id
-from localaws.mediaconvert.packaging import Encryption
+from localaws.media.failures import JobCanceled, JobError
+from localaws.media.keys import KeyProvider, Keys, key_id
+from localaws.mediaconvert.settings import packaging
+from localaws.mediaconvert.settings.packaging import Encryption
 from mediaconvert_speke import ACCESS_KEY_ID, CONTENT_KEYS, Speke
-from penstock.formats import cpix
+from penstock.formats import cpix, speke_v1
 from penstock.keys import answer_speke
 
 CLEARKEY = "e2719d58-a985-b3c9-781a-b030af78d30e"
@@ -56,9 +56,57 @@ def test_the_request_is_signed_and_says_what_mediaconvert_says(config: Config, s
 
 def test_a_shared_key_is_asked_for_once(config: Config, speke: Speke) -> None:
     contract = {"SpekeVideoPreset": "SHARED", "SpekeAudioPreset": "SHARED"}
-    keys = ask(config, encryption(speke.url, EncryptionContractConfiguration=contract))
-    assert len({track.kid for track in keys.tracks}) == 1 and len(keys.tracks) == 2
+    keys = ask(config, encryption(speke.url, EncryptionContractConfiguration=contract), ("ALL",))
+    assert [track.label for track in keys.tracks] == ["ALL"]
     assert [rule.track_type for rule in cpix.parse(speke.requests[0][1]).usage_rules] == ["ALL"]
+
+
+def test_every_key_of_a_contract_is_asked_for_with_its_bounds_and_kept_where_there_are_tracks(
+    config: Config, speke: Speke
+) -> None:
+    contract = {"SpekeVideoPreset": "PRESET_VIDEO_5", "SpekeAudioPreset": "PRESET_AUDIO_2"}
+    asked = encryption(speke.url, EncryptionContractConfiguration=contract)
+    keys = ask(config, asked, ("SD", "HD2", "STEREO_AUDIO"))
+    assert [track.label for track in keys.tracks] == ["SD", "HD2", "STEREO_AUDIO"]
+    assert len({track.kid for track in keys.tracks}) == 3
+    rules = {rule.track_type: rule for rule in cpix.parse(speke.requests[0][1]).usage_rules}
+    assert list(rules) == ["SD", "HD1", "HD2", "UHD1", "UHD2", "STEREO_AUDIO", "MULTICHANNEL_AUDIO"]
+    assert rules["HD2"].filters == (cpix.Filter("VideoFilter", (("minPixels", "921601"), ("maxPixels", "2073600"))),)
+    assert rules["STEREO_AUDIO"].filters == (cpix.Filter("AudioFilter", (("maxChannels", "2"),)),)
+
+
+def test_without_presets_speke_v1_is_spoken(config: Config, speke: Speke) -> None:
+    def answer(body: bytes) -> tuple[int, bytes]:
+        asked = speke_v1.parse(body)
+        (key,) = asked.keys
+        (system,) = asked.drm_systems
+        assert (system.pssh, system.content_protection_data, system.key_uri, system.key_format) == (b"", "", "", "")
+        given = replace(key, key=CONTENT_KEYS.content_key(asked.content_id, key.kid))
+        filled = replace(system, pssh=b"box", content_protection_data="<a/>", key_uri="skd://1", key_format="com.x.y")
+        return 200, speke_v1.build(replace(asked, keys=(given,), drm_systems=(filled,)))
+
+    speke.answer = answer
+    keys = ask(config, encryption(speke.url, EncryptionContractConfiguration=None), ("ALL",))
+    headers, body = speke.requests[0]
+    assert "X-Speke-Version" not in headers and headers["Content-Type"] == "application/xml"
+    assert speke.verified_by(0) == ACCESS_KEY_ID
+    assert b'id="asset-1"' in body and b"contentId" not in body and b"commonEncryptionScheme" not in body
+    (track,) = keys.tracks
+    assert track.key.key == CONTENT_KEYS.content_key("asset-1", track.kid)
+    line = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://1",KEYFORMAT="com.x.y"'
+    assert (track.systems[0].pssh, track.systems[0].hls_media) == (b"box", line)
+
+
+def test_a_version_1_answer_cannot_break_out_of_a_playlist(config: Config, speke: Speke) -> None:
+    def answer(body: bytes) -> tuple[int, bytes]:
+        asked = speke_v1.parse(body)
+        filled = replace(asked.drm_systems[0], key_uri='skd://1"\n#EXTINF:1,')
+        return 200, speke_v1.build(replace(asked, drm_systems=(filled,)))
+
+    speke.answer = answer
+    with pytest.raises(JobError, match="cannot stand in a playlist") as raised:
+        ask(config, encryption(speke.url, EncryptionContractConfiguration=None), ("ALL",))
+    assert raised.value.code == 1091
 
 
 def test_what_stays_in_the_clear_gets_no_key(config: Config, speke: Speke) -> None:

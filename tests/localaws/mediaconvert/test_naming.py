@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localaws.media import addresses
+from localaws.media.addresses import AddressRefused
 from localaws.mediaconvert import naming
 from localaws.mediaconvert.naming import Facts, NameRefused
 
@@ -19,8 +21,8 @@ FACTS = Facts(
     width=1280,
     height=720,
     frame_rate=Fraction(30000, 1001),
-    video_kbps=4500,
-    audio_kbps=96,
+    video_bps=4_500_000,
+    audio_bps=96_000,
 )
 
 
@@ -35,18 +37,51 @@ FACTS = Facts(
         ("$h%04$", "0720"),
         ("$f$", "29"),
         ("$rv$_$ra$_$rc$", "4500_96_4596"),
+        ("$Bandwidth$", "4596000"),
         ("$fn$.$ex$", "my film.mp4"),
         ("$$w", "$w"),
-        ("$Number$", "$Number$"),
+        ("$$w$$", "$w$"),
         ("50%", "50%"),
     ],
 )
 def test_identifiers_are_expanded(text: str, named: str) -> None:
-    if naming.identifiers(text) - naming.OUTPUT_IDENTIFIERS:
-        with pytest.raises(NameRefused):
-            naming.expand(text, FACTS)
-    else:
-        assert naming.expand(text, FACTS) == named
+    assert naming.expand(text, FACTS) == named
+
+
+@pytest.mark.parametrize("text", ["$Number$", "$Time$", "$nothing$", "$DT$"])
+def test_an_identifier_that_is_none_of_them_is_refused(text: str) -> None:
+    with pytest.raises(NameRefused):
+        naming.expand(text, FACTS)
+
+
+@pytest.mark.parametrize(
+    ("modifier", "value", "name", "template"),
+    [
+        ("_video_", 1, "_video__000000001.mp4", "film_video__$Number%09d$"),
+        ("_video_$Number$", 1, "_video_1.mp4", "film_video_$Number$"),
+        ("_$Number$_$h$", 12, "_12_720.mp4", "film_$Number$_720"),
+        ("_$Number%05$", 7, "_00007.mp4", "film_$Number%05d$"),
+        ("_video180_$Time$", 345_600, "_video180_345600.mp4", "film_video180_$Time$"),
+        ("_$$Number$$", 3, "_$Number$_000000003.mp4", "film_$$Number$$_$Number%09d$"),
+        ("_$Bandwidth$", 1, "_4596000_000000001.mp4", "film_4596000_$Number%09d$"),
+    ],
+)
+def test_segments_have_their_number_where_the_modifier_says(
+    modifier: str, value: int, name: str, template: str
+) -> None:
+    segments = naming.numbered(modifier, FACTS) or naming.segments(naming.expand(modifier, FACTS))
+    assert segments.name("mp4", value) == name
+    assert segments.template("folder/film") == template
+
+
+def test_a_segment_has_one_number() -> None:
+    with pytest.raises(NameRefused, match="more than one"):
+        naming.numbered("$Number$_$Time$", FACTS)
+
+
+def test_times_in_a_segment_modifier_are_those_of_the_segment() -> None:
+    modifier = naming.SegmentModifier("_$t$-$h$", FACTS)
+    assert modifier.at(datetime(2026, 3, 4, 5, 7, 9, tzinfo=UTC)) == "_050709-720"
 
 
 def test_an_identifier_without_value_is_refused() -> None:
@@ -70,13 +105,13 @@ def test_destination_gives_the_beginning_of_every_name(uri: str, bucket: str, ba
 
 @pytest.mark.parametrize("uri", ["media/out", "s3://media", "s3:///x", "http://media/x", "s3://m/../x", "s3://m/a\nb"])
 def test_what_is_no_address_is_refused(uri: str) -> None:
-    with pytest.raises(NameRefused):
-        naming.object_address(uri)
+    with pytest.raises(AddressRefused):
+        addresses.object_address(uri)
 
 
 def test_suffixes_are_those_of_real_outputs() -> None:
     assert naming.initialization("h264-video", "cmfv") == "h264-videoinit.cmfv"
-    assert naming.segment("h264-video", "cmfv", 1) == "h264-video_000000001.cmfv"
+    assert naming.segments("h264-video").name("cmfv", 1) == "h264-video_000000001.cmfv"
     assert naming.capture("", "jpg", 36) == ".0000036.jpg"
     assert naming.media_file("_hd", "mp4") == "_hd.mp4"
     assert naming.input_stem("inputs/a.b/c.d.mov") == "c.d"
@@ -100,4 +135,4 @@ def test_expansion_never_fails_in_another_way(text: str) -> None:
     [("x.mpd", "application/dash+xml"), ("x.cmfa", "audio/mp4"), ("a.b/x", "application/octet-stream")],
 )
 def test_content_types(name: str, kind: str) -> None:
-    assert naming.content_type(name) == kind
+    assert addresses.content_type(name) == kind

@@ -8,15 +8,22 @@ from types import SimpleNamespace
 from typing import Any
 
 from localaws.config import Config
-from localaws.mediaconvert import arns, scheduling
+from localaws.mediaconvert import scheduling
+from localaws.mediaconvert.account import arns
 from localaws.mediaconvert.store import Store
 
 MINUTE_S = 60
 
 
-def waits(sequence: int, queue: str, **request: Any) -> Any:
+def waits(sequence: int, queue: str, hops: list[Any] | None = None) -> Any:
     return SimpleNamespace(
-        id=f"j{sequence}", sequence=sequence, queue=queue, request=request, created_at=1000.0, transitions=None
+        id=f"j{sequence}",
+        sequence=sequence,
+        queue=queue,
+        hops=hops,
+        created_at=1000.0,
+        transitions=None,
+        warning_counts=None,
     )
 
 
@@ -32,7 +39,7 @@ def test_the_head_of_the_queue_that_waits_longest_is_next() -> None:
 
 def test_hops_come_in_the_order_of_their_waits() -> None:
     hops = [{"WaitMinutes": 10, "Queue": "late"}, {"WaitMinutes": 2, "Queue": "soon"}]
-    job = waits(1, "a", HopDestinations=hops)
+    job = waits(1, "a", hops)
     assert scheduling.next_hop(job, 1000.0) == (1000.0 + 2 * MINUTE_S, None)
     assert scheduling.next_hop(job, 1000.0 + 2 * MINUTE_S)[1] == hops[1]
     job.transitions = [{}]
@@ -48,7 +55,7 @@ def test_a_hop_moves_the_job_and_tells(tmp_path: Path, config: Config) -> None:
     with sqlite3.connect(tmp_path / "jobs.db") as database:
         database.execute("UPDATE jobs SET created_at = created_at - 61")
     told: list[None] = []
-    scheduler = scheduling.Scheduler(config, store, lambda: room, lambda: told.append(None), 1)
+    scheduler = scheduling.Scheduler(config, store, lambda: room, lambda: told.append(None), lambda: 1)
     assert scheduler._turn() is not None  # once more, to see that there is nothing left to do
     assert scheduler._turn() is None
     job = store.get("one")
@@ -68,14 +75,39 @@ def test_a_hop_moves_the_job_and_tells(tmp_path: Path, config: Config) -> None:
     store.close()
 
 
+def test_a_job_that_cannot_hop_stays_and_warns(tmp_path: Path, config: Config) -> None:
+    store = Store(tmp_path / "jobs.db")
+    hops = [{"WaitMinutes": 1, "Queue": "gone"}, {"WaitMinutes": 2}]
+    store.add("one", {"Role": "r", "Settings": {}, "HopDestinations": hops}, None, "f", arns.queue(config, "slow"), [])
+    with sqlite3.connect(tmp_path / "jobs.db") as database:
+        database.execute("UPDATE jobs SET created_at = created_at - 61")
+    room = {arns.queue(config, "slow"): 0, arns.queue(config, None): 0}
+    scheduler = scheduling.Scheduler(config, store, lambda: room, lambda: None, lambda: 1)
+    scheduler._turn()
+    assert (scheduler._turn() or 0) > 50, "the next hop is due a minute later, and this one is not tried again"
+    job = store.get("one")
+    assert job is not None and job.queue == arns.queue(config, "slow") and job.warning_counts == {"100000": 1}
+    ((_, event),) = store.undelivered()
+    assert event["detail"]["status"] == "NEW_WARNING" and event["detail"]["warningCode"] == "100000"
+    assert event["detail"]["warningMessage"] == job.warnings[0] and "gone" in job.warnings[0]
+    store.close()
+
+
 def test_a_database_of_an_earlier_version_gets_the_new_columns(tmp_path: Path) -> None:
     store = Store(tmp_path / "jobs.db")
     store.add("one", {"Role": "r", "Settings": {}}, None, "f", "q", [])
     store.close()
     with sqlite3.connect(tmp_path / "jobs.db") as database:
-        for column in ("priority", "shown_settings", "transitions"):
+        for column in ("priority", "shown_settings", "transitions", "warning_counts", "engine", "attempts"):
             database.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
     again = Store(tmp_path / "jobs.db")
-    (job,) = again.waiting()
-    assert (job.id, job.priority, job.shown_settings, job.transitions) == ("one", 0, None, None)
+    job = again.get("one")
+    assert job is not None and (
+        job.id,
+        job.priority,
+        job.shown_settings,
+        job.transitions,
+        job.engine,
+        job.attempts,
+    ) == ("one", 0, None, None, None, 0)
     again.close()

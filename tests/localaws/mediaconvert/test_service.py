@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import itertools
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from PIL import Image
 
+import caption_media
 import mediaconvert_jobs as jobs
+from localaws.media import transfer
+from localaws.media.failures import JobCanceled
 from mediaconvert_speke import Speke
 from mediaconvert_stack import Stack, outlived, running, wait_for
 from sample_media import clip, ffmpeg
@@ -69,6 +77,143 @@ def test_a_job_from_create_to_complete(stack: Stack, speke: Speke) -> None:
     wait_for(lambda: not stack.work(), 5)
 
 
+def test_one_job_with_all_five_kinds_of_groups_names_files_that_are_there(stack: Stack) -> None:
+    both = {**jobs.video("_v", container="ISMV", Height=90), "AudioDescriptions": [jobs.aac()]}
+    groups = {
+        "CMAF_GROUP": jobs.cmaf(jobs.video("_v", Height=90), jobs.audio("_a"), destination="s3://media/five/cmaf"),
+        "DASH_ISO_GROUP": jobs.dash(jobs.video("_v", container="MPD", Height=90), destination="s3://media/five/dash"),
+        "HLS_GROUP": jobs.hls(jobs.hls_output(jobs.video("_v", Height=90)), destination="s3://media/five/hls"),
+        "FILE_GROUP": jobs.file(jobs.video("_v", container="MP4", Height=90), destination="s3://media/five/file"),
+        "MS_SMOOTH_GROUP": jobs.smooth(both, destination="s3://media/five/smooth"),
+    }
+    created = stack.submit(jobs.settings(*groups.values(), uri=SOURCE))
+    done = stack.finished(created["Id"])
+    assert done["Status"] == "COMPLETE", done.get("ErrorMessage")
+    wait_for(lambda: len(stack.events(created["Id"])) == 3, 5)
+    told = stack.events(created["Id"])[2]["detail"]["outputGroupDetails"]
+    assert [group["type"] for group in told] == list(groups)
+    named = {path for group in told for path in group.get("playlistFilePaths", [])}
+    named |= {path for group in told for output in group["outputDetails"] for path in output.get("outputFilePaths", [])}
+    kinds = ("cmaf.mpd", "cmaf.m3u8", "dash.mpd", "hls.m3u8", "hls_v.m3u8", "file_v.mp4", "smooth.ism", "smooth_v.ismv")
+    assert named == {f"s3://media/five/{name}" for name in kinds}
+    sizes = stack.objects("five/")
+    assert all(sizes[path.removeprefix("s3://media/")] for path in named)
+    assert sizes["five/smooth.ismc"]
+    assert "\n".join(done["Messages"]["Info"]).count("encoding took") == 1
+
+
+def test_a_job_of_two_inputs_tells_of_both_and_fetches_a_file_once(stack: Stack) -> None:
+    film = jobs.file(jobs.video("", container="MP4"), destination="s3://media/stitched/film")
+    inputs = [{"FileInput": SOURCE}, {"VideoGenerator": {"Duration": 500}}, {"FileInput": SOURCE}]
+    created = stack.submit({"Inputs": inputs, "OutputGroups": [film]})
+    done = stack.finished(created["Id"])
+    assert done["Status"] == "COMPLETE", done.get("ErrorMessage")
+    assert done["OutputGroupDetails"][0]["OutputDetails"][0]["DurationInMs"] == pytest.approx(2500, abs=50)
+    wait_for(lambda: len(stack.events(created["Id"])) == 3, 5)
+    told = stack.events(created["Id"])[1]["detail"]["inputDetails"]
+    assert [(one["id"], one["uri"]) for one in told] == [(1, SOURCE), (2, SOURCE)]
+    assert len([line for line in done["Messages"]["Info"] if line.startswith("fetching")]) <= 1
+
+
+def test_a_job_carries_the_captions_of_its_source_into_its_pictures(stack: Stack, tmp_path: Path) -> None:
+    hello = [*caption_media.POP_ON, *caption_media.words("HELLO"), caption_media.SHOW]
+    path = caption_media.with_captions(tmp_path, {0: hello, 25: [caption_media.ERASE]})
+    stack.s3.upload_file(str(path), "source", "inputs/captioned.mp4")
+    said = {"SourceSettings": {"SourceType": "EMBEDDED", "EmbeddedSourceSettings": {}}}
+    kinds = ({"DestinationType": "EMBEDDED"}, {"DestinationType": "BURN_IN"})
+    described = [{"CaptionSelectorName": "said", "DestinationSettings": kind} for kind in kinds]
+    output = {**jobs.video("_v", container="MP4"), "CaptionDescriptions": described}
+    group = jobs.file(output, destination="s3://media/carried/film")
+    created = stack.submit(
+        jobs.settings(group, uri="s3://source/inputs/captioned.mp4", CaptionSelectors={"said": said})
+    )
+    done = stack.finished(created["Id"])
+    assert done["Status"] == "COMPLETE", done.get("ErrorMessage")
+    stack.s3.download_file("media", "carried/film_v.mp4", str(tmp_path / "made.mp4"))
+    assert [words for words, *_ in caption_media.said(tmp_path / "made.mp4")] == ["HELLO"]
+
+
+def test_a_job_with_captions_from_the_bucket(stack: Stack) -> None:
+    stack.s3.put_object(Bucket="source", Key="captions.srt", Body=caption_media.SRT.encode())
+    said = {
+        "SourceSettings": {"SourceType": "SRT", "FileSourceSettings": {"SourceFile": "s3://source/captions.srt"}},
+    }
+    captions = {
+        "NameModifier": "_en",
+        "CaptionDescriptions": [{"CaptionSelectorName": "said", "DestinationSettings": {"DestinationType": "WEBVTT"}}],
+    }
+    film = jobs.file(jobs.video("_v", container="MP4"), captions, destination="s3://media/captioned/film")
+    created = stack.submit(jobs.settings(film, uri=SOURCE, CaptionSelectors={"said": said}))
+    done = stack.finished(created["Id"])
+    assert done["Status"] == "COMPLETE", done.get("ErrorMessage")
+    assert set(stack.objects("captioned/")) == {"captioned/film_v.mp4", "captioned/film_en.vtt"}
+    stored = stack.s3.get_object(Bucket="media", Key="captioned/film_en.vtt")
+    assert stored["ContentType"] == "text/vtt" and b"One &amp; only" in stored["Body"].read()
+    wait_for(lambda: len(stack.events(created["Id"])) == 3, 5)
+    details = stack.events(created["Id"])[2]["detail"]["outputGroupDetails"][0]["outputDetails"]
+    assert details[1] == {
+        "durationInMs": pytest.approx(1000, abs=50),
+        "outputFilePaths": ["s3://media/captioned/film_en.vtt"],
+    }
+
+
+def test_a_job_reads_its_input_by_http_where_the_policy_lets_it(stack: Stack, tmp_path: Path) -> None:
+    clip(tmp_path)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    film = jobs.file(jobs.video("", container="MP4"), destination="s3://media/http/")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        uri = f"http://127.0.0.1:{server.server_address[1]}/clip.mp4"
+        try:
+            done = stack.finished(stack.submit(jobs.settings(film, uri=uri))["Id"])
+            stack.mediaconvert.put_policy(Policy={"HttpInputs": "DISALLOWED"})
+            refused = stack.finished(stack.submit(jobs.settings(film, uri=uri))["Id"])
+        finally:
+            stack.mediaconvert.delete_policy()
+            server.shutdown()
+            thread.join()
+    assert done["Status"] == "COMPLETE", done.get("ErrorMessage")
+    assert set(stack.objects("http/")) == {"http/clip.mp4"}
+    assert (refused["Status"], refused["ErrorCode"]) == ("ERROR", 3457)
+
+
+def test_a_job_with_a_picture_from_the_bucket_in_an_output_of_two_sounds(stack: Stack) -> None:
+    picture = io.BytesIO()
+    Image.new("RGBA", (40, 20), "white").save(picture, "PNG")
+    stack.s3.put_object(Bucket="source", Key="logo.png", Body=picture.getvalue())
+    logo = {"ImageInserterInput": "s3://source/logo.png", "ImageX": 0, "ImageY": 0, "Layer": 1}
+    video = jobs.video("", container="MOV", VideoPreprocessors={"ImageInserter": {"InsertableImages": [logo]}})
+    louder = {**jobs.aac(), "AudioNormalizationSettings": {"TargetLkfs": -20.0}}
+    film = jobs.file({**video, "AudioDescriptions": [jobs.aac(), louder]}, destination="s3://media/marked/film")
+    done = stack.finished(stack.submit(jobs.settings(film, uri=SOURCE))["Id"])
+    assert done["Status"] == "COMPLETE", done.get("ErrorMessage")
+    assert set(stack.objects("marked/")) == {"marked/film.mov"}
+    missing = {**logo, "ImageInserterInput": "s3://source/none.png"}
+    video["VideoDescription"]["VideoPreprocessors"]["ImageInserter"]["InsertableImages"] = [missing]
+    done = stack.finished(stack.submit(jobs.settings(jobs.file(video), uri=SOURCE))["Id"])
+    assert (done["Status"], done["ErrorCode"]) == ("ERROR", 1404)
+
+
+def test_whole_jobs_of_pictures_alone_of_broadcast_codecs_and_of_copies(stack: Stack) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (64, 36), "white").save(picture, "PNG")
+    stack.s3.put_object(Bucket="source", Key="card.png", Body=picture.getvalue())
+    still = {"VideoGenerator": {"Duration": 400, "ImageInput": "s3://source/card.png"}}
+    mpeg2 = {"Codec": "MPEG2", "Mpeg2Settings": {"Bitrate": 1_000_000, "InterlaceMode": "TOP_FIELD"}}
+    gif = jobs.video("_g", container="GIF", codec={"Codec": "GIF"}, Height=36)
+    mxf = jobs.video("_m", container="MXF", codec=mpeg2, TimecodeInsertion="PIC_TIMING_SEI")
+    told = jobs.video("_a", container="MP4", AfdSignaling="FIXED", FixedAfd=10)
+    card = {"Inputs": [still], "OutputGroups": [jobs.file(gif, mxf, told, destination="s3://media/card/card")]}
+    copied = jobs.video("", container="MOV", codec={"Codec": "PASSTHROUGH"})
+    copy = jobs.settings(jobs.file(copied, destination="s3://media/copied/film"), uri=SOURCE)
+    ids = [stack.submit(settings)["Id"] for settings in (card, copy)]
+    for done in (stack.finished(one) for one in ids):
+        assert done["Status"] == "COMPLETE", done.get("ErrorMessage")
+    assert set(stack.objects("card/")) == {"card/card_g.gif", "card/card_m.mxf", "card/card_a.mp4"}
+    assert set(stack.objects("copied/")) == {"copied/film.mov"}
+
+
 def test_events_have_the_shape_of_aws(stack: Stack) -> None:
     created = stack.submit(small("events"), UserMetadata={"assetId": "a2"})
     stack.finished(created["Id"])
@@ -81,7 +226,9 @@ def test_events_have_the_shape_of_aws(stack: Stack) -> None:
         assert event["detail"]["userMetadata"] == {"assetId": "a2"}
     video = events[1]["detail"]["inputDetails"][0]["video"][0]
     assert (video["width"], video["height"], video["frameRate"]) == (320, 180, 25)
-    cmaf, file = events[2]["detail"]["outputGroupDetails"]
+    told = events[2]["detail"]
+    assert (told["blackVideoDetected"], told["blackSegments"], told["paddingInserted"]) == (0, [], 0)
+    cmaf, file = told["outputGroupDetails"]
     assert cmaf["type"] == "CMAF_GROUP"
     assert cmaf["playlistFilePaths"] == ["s3://media/events/main.mpd", "s3://media/events/main.m3u8"]
     assert "outputFilePaths" not in cmaf["outputDetails"][0]
@@ -106,10 +253,11 @@ def error_of(stack: Stack, settings: dict[str, Any], **members: Any) -> tuple[st
 
 
 def test_settings_that_are_not_offered_are_refused_by_path(stack: Stack) -> None:
-    av1 = jobs.settings(jobs.cmaf(jobs.video("_v", codec={"Codec": "AV1"})))
+    xavc = jobs.settings(jobs.cmaf(jobs.video("_v", codec={"Codec": "XAVC"})))
     path = "outputGroups[0].outputs[0].videoDescription.codecSettings.codec"
-    assert error_of(stack, av1) == ("BadRequestException", f"{path}: AV1 is not offered yet")
-    assert error_of(stack, small("x"), SimulateReservedQueue="ENABLED")[1].startswith("simulateReservedQueue: ")
+    assert error_of(stack, xavc) == ("BadRequestException", f"{path}: XAVC is not offered yet")
+    told = error_of(stack, small("x"), ElementalInferenceSettings={})[1]
+    assert told.startswith("elementalInferenceSettings: ")
     assert "userMetadata" in error_of(stack, small("x"), UserMetadata={"k": "v" * 257})[1]
 
 
@@ -232,6 +380,26 @@ def test_cancel_ends_the_work_within_two_seconds(stack: Stack, tmp_path: Path) -
         assert stack.events(job_id)[-1]["detail"]["status"] == "CANCELED"
         with pytest.raises(stack.mediaconvert.exceptions.ConflictException):
             stack.mediaconvert.cancel_job(Id=job_id)
+
+
+def test_an_upload_that_is_canceled_leaves_no_outputs(stack: Stack, tmp_path: Path) -> None:
+    names = [f"{number}.mp4" for number in range(4)] + ["main.mpd"]
+    uploads = [transfer.Upload(tmp_path / name, "media", f"half/{name}") for name in names]
+    for upload in uploads:
+        # The manifest is large, so that it is still on its way when the job is canceled.
+        upload.path.write_bytes(bytes(8 << 20 if upload.is_manifest else 1000))
+    store, cancel = transfer.Store(stack.config), threading.Event()
+    there: list[dict[str, int]] = []
+
+    def canceled_after_the_media(done: int, total: int) -> None:
+        if done == 4000:
+            there.append(stack.objects("half/"))
+            cancel.set()
+
+    with pytest.raises(JobCanceled):
+        store.upload(uploads, cancel, canceled_after_the_media)
+    store.close()
+    assert len(there[0]) == 4 and not stack.objects("half/")
 
 
 def test_no_content_key_is_left_anywhere(stack: Stack, speke: Speke) -> None:

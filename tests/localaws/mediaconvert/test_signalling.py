@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 from lxml import etree
 
-from localaws.mediaconvert import signalling
-from localaws.mediaconvert.failures import JobError
-from localaws.mediaconvert.keys import Keys, TrackKey
-from localaws.mediaconvert.signalling import AlternativeAudio
-from penstock.formats import cpix
+from localaws.media import signalling
+from localaws.media.encryption import Encryption, StaticKey
+from localaws.media.failures import JobError
+from localaws.media.keys import Keys, TrackKey
+from localaws.media.signalling import AlternativeAudio
+from penstock.formats import contracts, cpix
 from penstock.model import ContentKey, KeyId
 
 CLEARKEY = "e2719d58-a985-b3c9-781a-b030af78d30e"
@@ -35,13 +37,17 @@ def keys(**system: object) -> Keys:
     return Keys((TrackKey("VIDEO", cpix.CpixKey(KID, key=ContentKey(b"k" * 16)), (drm, widevine)),))
 
 
+def encryption(*hls_systems: str, **members: Any) -> Encryption:
+    return Encryption("e", "cbcs", "https://k/", "a", (), hls_systems, contracts.ONE_KEY, **members)
+
+
 def protections(mpd: bytes) -> list[etree._Element]:
     return etree.fromstring(mpd).findall(".//d:ContentProtection", NAMESPACES)
 
 
 def test_files_get_their_final_names() -> None:
     references = {"g0o0init.cmfv": "a$bc%20dinit.cmfv", "g0o1.mp4": "single%23.mp4"}
-    mpd = signalling.rename_in_mpd(MPD, references, {"g0o0": "a$bc%20d"})
+    mpd = signalling.rename_in_mpd(MPD, references, {"g0o0": "a$$bc%20d_$Number%09d$"})
     root = etree.fromstring(mpd)
     template = root.find(".//d:SegmentTemplate", NAMESPACES)
     assert template is not None
@@ -119,9 +125,9 @@ def test_one_audio_of_a_group_plays_by_itself() -> None:
 def test_key_lines_come_from_the_key_provider() -> None:
     line = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery"'
     track = keys(hls_media=line + "\n").tracks[0]
-    text = signalling.signal_in_media_playlist(MEDIA, track, [CLEARKEY])
+    text = signalling.signal_in_media_playlist(MEDIA, encryption(CLEARKEY), track)
     assert text.count("#EXT-X-KEY") == 1 and line in text
-    assert signalling.signal_in_media_playlist(MEDIA, track, [WIDEVINE]) == MEDIA
+    assert signalling.signal_in_media_playlist(MEDIA, encryption(WIDEVINE), track) == MEDIA
     session = line.replace("EXT-X-KEY", "EXT-X-SESSION-KEY")
     text = signalling.signal_in_multivariant(MULTIVARIANT, keys(hls_master=session), [CLEARKEY])
     assert text.index(session) < text.index("#EXT-X-MEDIA")
@@ -130,4 +136,39 @@ def test_key_lines_come_from_the_key_provider() -> None:
 def test_a_signalling_line_that_is_no_key_tag_is_refused() -> None:
     track = keys(hls_media="#EXT-X-KEY:METHOD=NONE\nhttp://elsewhere/segment.ts").tracks[0]
     with pytest.raises(JobError, match="no key tag"):
-        signalling.signal_in_media_playlist(MEDIA, track, [CLEARKEY])
+        signalling.signal_in_media_playlist(MEDIA, encryption(CLEARKEY), track)
+
+
+IV = "0f" * 16
+
+
+@pytest.mark.parametrize(
+    ("members", "ending"),
+    [
+        ({"constant_iv": IV}, f",IV=0x{IV}"),
+        ({"constant_iv": IV, "iv_in_manifest": False}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_constant_iv_is_listed_where_the_job_wants_it(members: dict[str, Any], ending: str) -> None:
+    line = '#EXT-X-KEY:METHOD=AES-128,URI="https://k/1"'
+    asked, track = encryption(CLEARKEY, **members), keys(hls_media=line).tracks[0]
+    assert signalling.key_tags(asked, track) == [line + ending]
+    expected = bytes.fromhex(IV) if "constant_iv" in members else None
+    assert signalling.segment_iv(asked, signalling.key_tags(asked, track)) == expected
+
+
+def test_an_iv_that_the_key_provider_names_wins() -> None:
+    line = f'#EXT-X-KEY:METHOD=AES-128,URI="https://k/1",IV=0x{"aa" * 16}'
+    asked, track = encryption(CLEARKEY, constant_iv=IV), keys(hls_media=line).tracks[0]
+    assert signalling.key_tags(asked, track) == [line]
+    assert signalling.segment_iv(asked, [line]) == b"\xaa" * 16
+
+
+def test_a_static_key_is_signalled_as_the_settings_say() -> None:
+    static = StaticKey(ContentKey(b"k" * 16), "https://k/?a=1", "com.example", "1/2")
+    asked = encryption(static=static, whole_segments=True, constant_iv=IV)
+    assert signalling.key_tags(asked, keys().tracks[0]) == [
+        '#EXT-X-KEY:METHOD=AES-128,URI="https://k/?a=1",KEYFORMAT="com.example",KEYFORMATVERSIONS="1/2",' + f"IV=0x{IV}"
+    ]
+    assert "https" not in repr(static) and "6b6b" not in repr(asked)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,20 @@ from urllib.parse import urljoin
 import pytest
 from lxml import etree
 
-from localaws.mediaconvert import jail
+import probed_media
 from mediaconvert_speke import CONTENT_KEYS, Speke
 from mediaconvert_stack import wait_for
-from mediapackage_stack import ROLE, Films, PackagingStack
-from penstock.formats import cpix, dash, hls
+from mediapackage_packages import (
+    dash_package,
+    download,
+    encryption,
+    failure,
+    frames,
+    hls_package,
+    packaged,
+)
+from mediapackage_stack import Films, PackagingStack
+from penstock.formats import cpix, dash, hls, smil
 from penstock.model import KeyId
 from sample_media import ffmpeg
 
@@ -26,64 +33,6 @@ FAIRPLAY = "94ce86fb-07ff-4f43-adb8-93d2fa968ca2"
 AES_128 = "3ea8778f-7742-4bf9-b18b-e834b2acbd47"
 IV = "000102030405060708090a0b0c0d0e0f"
 MPD = "{urn:mpeg:dash:schema:mpd:2011}"
-
-
-def encryption(speke: Speke, system: str, **members: Any) -> Json:
-    contract = {"PresetSpeke20Audio": "PRESET-AUDIO-1", "PresetSpeke20Video": "PRESET-VIDEO-1"}
-    provider = {
-        "EncryptionContractConfiguration": contract,
-        "RoleArn": ROLE,
-        "SystemIds": [system],
-        "Url": speke.url,
-    }
-    return {"Encryption": {"SpekeKeyProvider": provider, **members}}
-
-
-def dash_package(*manifests: Json, **members: Any) -> Json:
-    return {"DashPackage": {"DashManifests": list(manifests or ({},)), "SegmentDurationSeconds": 2, **members}}
-
-
-def hls_package(kind: str, manifest: Json | None = None, **members: Any) -> Json:
-    grouped = {"UseAudioRenditionGroup": True} if kind == "HlsPackage" else {}
-    return {kind: {"HlsManifests": [manifest or {}], "SegmentDurationSeconds": 2, **grouped, **members}}
-
-
-def packaged(stack: PackagingStack, name: str, source: str, *packages: Json, **members: Any) -> list[str]:
-    """Addresses of the endpoints' manifests, in order of their configurations; all must be playable."""
-    stack.group(name, *packages)
-    stack.asset(name, name, source, **members)
-    endpoints = stack.packaged(name)
-    assert {one["Status"] for one in endpoints.values()} == {"PLAYABLE"}, stack.log()[-2000:]
-    return [endpoints[f"{name}-{number}"]["Url"] for number in range(len(packages))]
-
-
-def failure(stack: PackagingStack, name: str, source: str, package: Json) -> str:
-    """The message that a failing asset is told of with."""
-    stack.group(name, package)
-    stack.asset(name, name, source)
-    assert stack.packaged(name)[f"{name}-0"]["Status"] == "FAILED"
-    [error] = [one["detail"] for one in stack.notices(name) if one["detail"]["event"].endswith("Error")]
-    stack.mediapackage.delete_asset(Id=name)
-    stack.mediapackage.delete_packaging_configuration(Id=f"{name}-0")
-    stack.mediapackage.delete_packaging_group(Id=name)
-    return f"{error['event']}: {error['message']}"
-
-
-def download(stack: PackagingStack, url: str, names: list[str], into: Path) -> Path:
-    with into.open("wb") as out:
-        for name in names:
-            answer = stack.get(urljoin(url, name))
-            assert answer.status_code == 200, name
-            out.write(answer.content)
-    return into
-
-
-def frames(path: Path | str, *options: str, stream: str = "v:0") -> int:
-    command = [str(jail.binary("ffprobe")), "-v", "error", *options, "-select_streams", stream, "-count_frames"]
-    command += ["-show_entries", "stream=nb_read_frames", "-of", "json", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and not done.stderr, done.stderr
-    return int(json.loads(done.stdout)["streams"][0]["nb_read_frames"])
 
 
 def of_track(mpd: bytes, label: str) -> list[str]:
@@ -181,9 +130,48 @@ def test_clear_hls_of_an_hls_source_decodes_whole(stack: PackagingStack, films: 
     assert all(name.endswith(".ts") for one in names for name in hls.segment_names(stack.get(urljoin(url, one)).text))
 
 
+def muxed(**members: Any) -> Json:
+    """HLS as AWS has it when nothing is said of rendition groups."""
+    return {"HlsPackage": {"HlsManifests": [{}], "SegmentDurationSeconds": 2, **members}}
+
+
+@pytest.mark.parametrize("source", ["smil", "hls"])
+def test_hls_has_its_sound_in_the_video_segments_unless_groups_are_asked_for(
+    stack: PackagingStack, films: Films, tmp_path: Path, source: str
+) -> None:
+    name = films.hls
+    if source == "smil":
+        name = "films/one.smil"
+        videos = [smil.Video("film_180.mp4", (smil.Audio("en"), smil.Audio("fr", included=False))),
+                  smil.Video("film_90.mp4", (smil.Audio("en", included=False),))]  # fmt: skip
+        document = smil.build(videos, [smil.Text("film.srt", "en")])
+        stack.s3.put_object(Bucket="media", Key=name, Body=document)
+    [url] = packaged(stack, f"muxed-{source}", name, muxed())
+    multivariant = stack.get(url).text
+    assert "AUDIO" not in multivariant and multivariant.count("#EXT-X-STREAM-INF:") == 2
+    assert ("TYPE=SUBTITLES" in multivariant) == (source == "smil")
+    for playlist in hls.media_playlists(multivariant):
+        names = hls.segment_names(stack.get(urljoin(url, playlist)).text)
+        assert len(names) == 3
+        if playlist.endswith("text_1.m3u8"):
+            continue
+        whole = download(stack, url, names, tmp_path / "whole.ts")
+        assert frames(whole) == 150 and frames(whole, stream="a:0") > 250
+        packets = probed_media.ffprobe(whole, "-show_entries", "packet=codec_type,pts_time")["packets"]
+        first = {kind: min(float(one["pts_time"]) for one in packets if one["codec_type"] == kind)
+                 for kind in ("video", "audio")}  # fmt: skip
+        # Where captions say the film begins (MPEGTS:9000), the first picture is; sound at most a frame before it.
+        assert first["video"] == pytest.approx(0.1, abs=0.03) and abs(first["audio"] - first["video"]) < 0.03
+
+
+def test_several_languages_need_rendition_groups(stack: PackagingStack, films: Films) -> None:
+    assert "2 audio tracks; without useAudioRenditionGroup" in failure(stack, "muxed-two", films.smil, muxed())
+
+
+@pytest.mark.parametrize("grouped", [True, False], ids=["groups", "muxed"])
 @pytest.mark.parametrize("constant_iv", [None, IV], ids=["sequence", "constant"])
 def test_aes_128_hls_decodes_with_the_key_behind_the_uri_that_the_provider_named(
-    stack: PackagingStack, films: Films, speke: Speke, tmp_path: Path, constant_iv: str | None
+    stack: PackagingStack, films: Films, speke: Speke, tmp_path: Path, constant_iv: str | None, grouped: bool
 ) -> None:
     served: dict[str, bytes] = {}
 
@@ -203,8 +191,9 @@ def test_aes_128_hls_decodes_with_the_key_behind_the_uri_that_the_provider_named
 
     speke.answer = answer
     members = {"ConstantInitializationVector": constant_iv} if constant_iv else {}
-    package = hls_package("HlsPackage", **encryption(speke, AES_128, EncryptionMethod="AES_128", **members))
-    [url] = packaged(stack, "aes", films.smil, package)
+    protected = encryption(speke, AES_128, EncryptionMethod="AES_128", **members)
+    package = hls_package("HlsPackage", **protected) if grouped else muxed(**protected)
+    [url] = packaged(stack, "aes", films.smil if grouped else films.hls, package)
     multivariant = stack.get(url).text
     for name in hls.media_playlists(multivariant):
         playlist = stack.get(urljoin(url, name)).text
@@ -215,8 +204,10 @@ def test_aes_128_hls_decodes_with_the_key_behind_the_uri_that_the_provider_named
     options = ["-allowed_extensions", "ALL", "-protocol_whitelist", "file,crypto"]
     assert frames(tmp_path / "index_video_1.m3u8", *options) == 150
     assert len(served) == 2
+    if not grouped:
+        assert frames(tmp_path / "index_video_1.m3u8", *options, stream="a:0") > 250
     encrypted = (tmp_path / "video_1_1.ts").read_bytes()
-    assert len(encrypted) % 16 == 0 and encrypted[188:189] != b"\x47"
+    assert len(encrypted) % 16 == 0 and set(encrypted[::188]) != {0x47}
 
 
 def test_a_provider_without_keys_is_told_as_its_own_error(stack: PackagingStack, films: Films, speke: Speke) -> None:
@@ -237,20 +228,20 @@ def sources(stack: PackagingStack, films: Films, folder: Path) -> dict[str, tupl
     (folder / "film.mp4").write_bytes(film.read_bytes())
     one = '<smil><body><switch><video name="{}"/></switch></body></smil>'
     manifests = {
-        "fragmented": (one.format("frag.mp4"), "frag.mp4 is fragmented MP4"),
-        "codec": (one.format("vp9.mp4"), "vp9 video; H.264"),
+        "fragmented": (one.format("frag.mp4"), "frag.mp4: the MP4 is fragmented"),
+        "codec": (one.format("vp9.mp4"), "video codec vp09; needed: H.264"),
         "no video": (one.format("sound.mp4"), "sound.mp4"),
         "no media": (one.format("text.mp4"), "text.mp4"),
         "missing": (one.format("gone.mp4"), "gone.mp4"),
         "outside": (one.format("../film_90.mp4"), "is not the path of a file beside the SMIL"),
         "languages": (
             one.format('film.mp4" systemLanguage="en,fr'),
-            "has 1 audio tracks and languages.smil names 2 languages",
+            "2 languages for 1 audio tracks",
         ),
         "captions": (
             '<smil><body><switch><video name="film.mp4"/><textstream src="captions.srt" systemLanguage="en"/>'
             "</switch></body></smil>",
-            "the captions hold no cue",
+            "captions.srt: ",
         ),
         "no smil": ("<html/>", "expected smil"),
         "doctype": ('<!DOCTYPE x [<!ENTITY e "x">]><smil/>', "doctype.smil"),

@@ -1,9 +1,10 @@
-"""MediaPackage VOD as its clients see it: unmodified boto3 and AWS CLI."""
+"""MediaPackage VOD as its clients see it: unmodified boto3, AWS CLI and JavaScript SDK."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from conftest import REPOSITORY
 from mediaconvert_speke import ACCESS_KEY_ID, SECRET
 from mediaconvert_stack import wait_for
 from mediapackage_stack import IDENTIFIER, ROLE, SECRET_ARN, Films, PackagingStack
@@ -190,6 +192,31 @@ def test_the_aws_cli_makes_and_describes_an_asset(stack: PackagingStack, films: 
     assert endpoint["Url"].endswith("/film.mpd")
     aws("delete-asset", "--id", "cli-1")
     assert aws("list-assets", "--packaging-group-id", "cli")["Assets"] == []
+
+
+def test_the_javascript_sdk_calls_every_operation(stack: PackagingStack, films: Films, tmp_path: Path) -> None:
+    script = tmp_path / "every_operation.mjs"
+    shutil.copyfile(Path(__file__).with_name(script.name), script)
+    (tmp_path / "node_modules").symlink_to(REPOSITORY / "web" / "node_modules")
+    keys = {"AWS_ACCESS_KEY_ID": ACCESS_KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_REGION": "us-east-1"}
+    environment = {**os.environ, **keys, "AWS_ENDPOINT_URL": stack.config.aws_url}
+    command = ["node", str(script), f"arn:aws:s3:::media/{films.smil}", ROLE]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "created": ["QUEUED"],
+        "packaged": ["PLAYABLE"],
+        "manifest": True,
+        "ListPackagingGroups": ["js"],
+        "ListPackagingConfigurations": ["js-smooth"],
+        "ListAssets": ["js"],
+        "tags": {"a": "b"},
+        "group": {"tags": {"made": "here"}, "assets": 1, "created": "20"},
+        "configuration": {"MssManifests": [{"ManifestName": "film"}], "SegmentDurationSeconds": 2},
+        "logs": {"LogGroupName": "/aws/MediaPackage/a"},
+        "refused": [True, 404],
+        "left": 0,
+    }
 
 
 def test_killed_while_packaging_it_goes_on_and_tells_once(stack: PackagingStack, films: Films) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,16 +27,12 @@ from penstock.database import Database
 from penstock.formats import cookies
 from penstock.sessions import Sessions
 from penstock.settings import Settings
+from postgresql_server import ending_with_us
 
 
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-def ending_with_us(*command: str) -> list[str]:
-    """`command`, options of setpriv before it, so that it dies with a test run that is killed."""
-    return ["setpriv", "--pdeathsig=KILL", *command] if shutil.which("setpriv") else list(command)
 
 
 @pytest.fixture(scope="session")
@@ -136,43 +129,6 @@ def api(settings: Settings, session: boto3.Session, clock: Clock, tmp_path: Path
     context.database.close()
     for made in vars(context.clients).values():
         made.close()
-
-
-# Debian keeps the server's programs off the PATH.
-_PATH = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
-PROGRAMS = {name: shutil.which(name, path=_PATH) or "" for name in ("initdb", "postgres", "pg_isready")}
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """Address of a PostgreSQL server that lives as long as the tests."""
-    if not (PROGRAMS.get("initdb") and shutil.which("setpriv")):
-        missing = "PostgreSQL is not installed (apt-get install postgresql)"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    # PostgreSQL refuses to run as root.
-    user = ["--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="penstock-postgresql-"))
-    if user:
-        shutil.chown(folder, "nobody", "nogroup")
-    try:
-        yield from _postgresql(folder / "data", user)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _postgresql(data: Path, user: list[str]) -> Iterator[str]:
-    make = ending_with_us(*user, PROGRAMS["initdb"], "-D", str(data), "-U", "penstock", "-A", "trust", "-N")
-    subprocess.run(make, check=True, capture_output=True)
-    port = free_port()
-    options = ["-F", "-p", str(port), "-k", "", "-h", "127.0.0.1", "-c", "max_connections=50"]
-    command = ending_with_us(*user, PROGRAMS["postgres"], "-D", str(data), *options)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            ready = [PROGRAMS["pg_isready"], "-q", "-h", "127.0.0.1", "-p", str(port)]
-            until(lambda: subprocess.run(ready, check=False).returncode == 0, 20)
-            yield f"postgresql+psycopg://penstock@127.0.0.1:{port}/postgres"
-        finally:
-            server.send_signal(signal.SIGINT)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -267,6 +267,7 @@ def test_database_without_its_file_is_unavailable_and_names_no_path(tmp_path: Pa
     with pytest.raises(Unavailable) as caught:
         broken.migrate()
     assert "missing" not in caught.value.message
+    assert "cannot be opened" in caught.value.message
     broken.close()
 
 

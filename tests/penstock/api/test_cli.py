@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 from api_parts import API_KEY, Api, free_port, until
 from penstock.cli import app
 from penstock.formats.events import AssetEvent
-from penstock.showing import printable
+from penstock.showing import printable, shortened
 
 PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -103,15 +104,11 @@ def test_upload_without_wait_says_how_to_look(run: Run, film: Path) -> None:
     assert "converting" in run("asset", asset_id).stdout
 
 
-def test_terminal_gets_bars(environ: dict[str, str], film: Path, converter: dict[str, str]) -> None:
+def _on_terminal(columns: int, environ: dict[str, str], *arguments: str) -> str:
+    """What a command writes on a terminal of that width, standard output and error in one."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [PENSTOCK, "upload", str(film), "--wait"],
-        env=environ | {"TERM": "xterm", "COLUMNS": "120"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-    ) as process:
+    terminal = {"TERM": "xterm", "COLUMNS": str(columns)}
+    with subprocess.Popen([PENSTOCK, *arguments], env=environ | terminal, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b""
         try:
@@ -119,13 +116,35 @@ def test_terminal_gets_bars(environ: dict[str, str], film: Path, converter: dict
                 shown += piece
         except OSError:
             pass  # the other end of a pseudo-terminal is closed like this
-        assert process.stdout is not None
-        assert "is published" in process.stdout.read()
     os.close(ours)
-    text = shown.decode()
-    assert "━" in text
-    assert "100%" in text
-    assert "a film.mp4" in text
+    assert process.returncode == 0, shown
+    return shown.decode()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_terminal_gets_bars_that_have_room(
+    columns: int, environ: dict[str, str], tmp_path: Path, converter: dict[str, str]
+) -> None:
+    film = tmp_path / "a film whose name is longer than a terminal is wide, and it still goes on.mp4"
+    film.write_bytes(b"x" * 10_000)
+    text = _on_terminal(columns, environ, "upload", str(film), "--wait")
+    lines = [
+        line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").split("\n") if "━" in line
+    ]
+    assert {line.count("━") for line in lines} == {20}
+    assert max(map(len, lines)) <= columns
+    assert any("a film" in line and "100%" in line for line in lines)
+    assert "is published" in text
+
+
+def test_assets_fit_a_narrow_terminal_and_their_ids_are_whole(environ: dict[str, str], api: Api) -> None:
+    asset_id = api.asset(title="a title that is longer than sixty columns have room for")["asset"]["id"]
+    text = _on_terminal(60, environ, "assets")
+    (line,) = [line for line in text.splitlines() if asset_id in line]
+    assert "waiting" in line
+    assert "a ti" in line
+    assert "…" in line
+    assert len(line.rstrip()) <= 60
 
 
 def test_play_prints_a_watch_link_and_nothing_else(run: Run, api: Api) -> None:
@@ -219,6 +238,8 @@ def test_every_command_has_help_that_teaches() -> None:
     for command in commands:
         assert command in help_of()
         assert len(help_of(command).splitlines()) > 4
+    for group in ([], ["webhooks"], ["session"]):
+        assert "..." not in help_of(*group).partition("Commands:")[2], "say it in fewer words (short_help)"
     for command in ("up", "upload", "play"):
         assert f"    penstock {command}" in help_of(command)
     for command in ("env", "upload", "assets", "asset", "play", "delete", "version"):
@@ -247,6 +268,22 @@ def _parts(api: Api) -> int:
     return len(answer.json()["parts"]) if answer.is_success else 0
 
 
+def test_shortened_counts_columns_of_the_terminal() -> None:
+    assert shortened("film.mp4", 8) == "film.mp4"
+    assert shortened("a long film.mp4", 8) == "a long …"
+    assert shortened("東京物語.mp4", 8) == "東京物 …"  # each of these letters is two columns wide
+
+
 def test_printable_keeps_text_and_drops_what_a_terminal_obeys() -> None:
     assert printable("فيلم 影片 é") == "فيلم 影片 é"
     assert printable("a\x1b[2J\n\u202eb\x07\x9b") == "a\ufffd[2J\ufffd\ufffdb\ufffd\ufffd"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_output_that_cannot_be_written_is_told_in_one_line(environ: dict[str, str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [PENSTOCK, "assets"], env=environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr == "penstock: the output: No space left on device\n"

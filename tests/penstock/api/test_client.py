@@ -233,11 +233,13 @@ def test_file_that_becomes_shorter_is_refused(api: Api, large: Path, monkeypatch
 
 def test_files_that_cannot_be_uploaded_are_named(api: Api, tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
+    os.mkfifo(tmp_path / "pipe.mp4")
     for path, reason in (
         (tmp_path / "none.mp4", "there is no file"),
         (tmp_path / "empty.mp4", "empty"),
         (tmp_path, "cannot be read|not a regular file"),
         (Path("/dev/null"), "not a regular file"),
+        (tmp_path / "pipe.mp4", "not a regular file"),
     ):
         with pytest.raises(InvalidRequest, match=reason):
             api.client.upload(path)

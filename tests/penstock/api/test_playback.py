@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +18,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from api_parts import API_KEY, CREDENTIALS, EDGE_TOKEN, EVENT_TOKEN, Api, Clock
-from penstock.errors import BadSignature
-from penstock.formats import cookies, cpix, tokens
+from penstock import license as licenses
+from penstock.errors import BadSignature, Forbidden
+from penstock.formats import cookies, cpix, speke_v1, tokens
 from penstock.formats.events import AssetEvent
 from penstock.model import ContentKey, KeyId, Scheme
 from penstock.settings import Settings
+from penstock.tiers import Policy, Tier
 
 CLEARKEY = uuid.UUID("e2719d58-a985-b3c9-781a-b030af78d30e")
 
@@ -176,6 +180,10 @@ class TestClaim:
             "heartbeat_s": 30,
             "dash_token_url": opened["dash_token_url"],
             "hls_token_url": opened["hls_token_url"],
+            "overlay": None,
+            "drm": {},
+            "playback_rate": 1.0,
+            "dpop": False,
         }
         lines = answer.headers.get_list("set-cookie")
         assert {line.split("=")[0] for line in lines} == set(opened["cookies"])
@@ -289,7 +297,8 @@ class TestSessionsOfAViewer:
         for method in ("GET", "DELETE"):
             for query in ("", "?viewer="):
                 answer = api.http.request(method, f"/v1/playback-sessions{query}")
-                assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid_request")
+                assert answer.status_code in (400, 422)
+                assert answer.json()["error"]["code"] == "invalid_request"
 
 
 class TestRevocations:
@@ -320,6 +329,27 @@ class TestLicense:
         wanted = {kid.base64url: api.context.keys.content_key(film.id, kid).reveal() for kid in film.kids}
         assert got == wanted
         assert answer.headers["Cache-Control"] == "no-store"
+
+    def test_clear_key_gets_the_tiers_that_software_may_have(self, api: Api) -> None:
+        sound, small, large = (KeyId(uuid.uuid4().bytes) for _ in range(3))
+        names = {str(sound): "AUDIO", str(small): "SD", str(large): "HD"}
+        film = Film(api, keyIds=list(names), keyTiers=names)
+        entry = api.context.catalogue.entry(film.id)
+        policy = Policy(software=Tier.SD)
+
+        def asked(*kids: KeyId) -> list[str]:
+            body = json.dumps({"kids": [kid.base64url for kid in kids]}).encode()
+            license_ = json.loads(licenses.answer(body, entry, api.context.keys, policy))
+            return [key["kid"] for key in license_["keys"]]
+
+        assert asked(large, small, sound) == [small.base64url, sound.base64url]
+        # For what it may not have, a player is told what it may: it goes on with that.
+        assert set(asked(large)) == {small.base64url, sound.base64url}
+        with pytest.raises(Forbidden, match="not one of this asset"):
+            asked(small, KeyId(uuid.uuid4().bytes))
+        entry = api.context.catalogue.entry(Film(api, keyIds=[str(large)], keyTiers={str(large): "UHD"}).id)
+        with pytest.raises(Forbidden, match="hardware"):
+            asked(large)
 
     def test_without_a_token_no_license(self, api: Api, film: Film) -> None:
         assert ask(api, film.kids, None).status_code == 401
@@ -366,6 +396,62 @@ class TestLicense:
         assert answer.json()["error"]["message"]
 
 
+class TestAbuse:
+    def test_ten_thousand_kids_get_nothing(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
+        for kids in (
+            [*film.kids, *(KeyId(uuid.uuid4().bytes) for _ in range(62))],
+            film.kids * 5_000,
+            [KeyId(uuid.uuid4().bytes) for _ in range(10_000)],
+        ):
+            answer = ask(api, kids, opened["license_token"])
+            assert answer.status_code in (400, 403), len(kids)
+            assert "keys" not in answer.json()
+
+    @pytest.mark.parametrize(
+        "body", [b"[" * 100_000, b'{"kids":' * 10_000, b'"' * 10**6, b"\0" * 2000, b"{}" * 600_000]
+    )
+    def test_bodies_made_to_break_a_reader_are_4xx(self, api: Api, opened: dict[str, Any], body: bytes) -> None:
+        headers = {"Authorization": f"Bearer {opened['license_token']}"}
+        for path in ("/v1/licenses/clearkey", f"/v1/playback-sessions/{opened['id']}/heartbeat"):
+            answer = httpx.post(f"{api.url}{path}", content=body, headers=headers)
+            assert 400 <= answer.status_code < 500, path
+            assert answer.json()["error"]["code"]
+
+    @pytest.mark.parametrize("skew_s", [-tokens.AHEAD_S, 120])
+    def test_clocks_that_differ_a_little_break_no_session(
+        self, api: Api, film: Film, opened: dict[str, Any], clock: Clock, skew_s: int
+    ) -> None:
+        """Several machines serve one API: one signs, another one verifies, and one of them is early."""
+        clock.pass_s(skew_s)
+        assert ask(api, film.kids, opened["license_token"]).status_code == 200
+        beat = TestHeartbeat().beat(api, opened["id"], opened["license_token"])
+        assert beat.status_code == 200
+        assert beat.json()["expires_at"] >= opened["expires_at"]
+        clock.pass_s(-skew_s)
+        assert ask(api, film.kids, beat.json()["license_token"]).status_code == 200
+
+    def test_token_of_a_day_to_come_is_refused(
+        self, api: Api, film: Film, opened: dict[str, Any], clock: Clock
+    ) -> None:
+        clock.pass_s(-86400)
+        assert ask(api, film.kids, opened["license_token"]).status_code == 403
+
+    def test_flood_of_sessions_is_answered_listed_and_ended(self, api: Api, film: Film) -> None:
+        path, body = f"/v1/assets/{film.id}/playback-sessions", {"viewer": "flood"}
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: api.http.post(path, json=body, timeout=60), range(200)))
+        assert {answer.status_code for answer in answers} == {201}
+        sessions = [answer.json() for answer in answers]
+        assert len({session["id"] for session in sessions}) == 200
+        assert len(list(api.client.playback_sessions("flood"))) == 200
+        assert api.client.end_playback_sessions("flood") == 200
+        told = httpx.get(f"{api.url}/internal/revocations", headers={"Authorization": f"Bearer {EDGE_TOKEN}"}).json()
+        assert set(told["sessions"]) == {session["id"] for session in sessions}
+        with ThreadPoolExecutor(16) as pool:
+            refused = list(pool.map(lambda each: ask(api, film.kids, each["license_token"]), sessions[:50]))
+        assert {answer.status_code for answer in refused} == {403}
+
+
 class TestKeyProvider:
     @pytest.fixture
     def kid(self) -> KeyId:
@@ -390,6 +476,19 @@ class TestKeyProvider:
         key = cpix.parse(answer.content).keys[0]
         assert key.key == api.context.keys.content_key("asset-1", kid)
         assert isinstance(key.key, ContentKey)
+
+    def test_version_1_has_an_address_of_its_own(self, api: Api, kid: KeyId) -> None:
+        asked = speke_v1.Document("asset-1", (cpix.CpixKey(kid),), (speke_v1.DrmSystem(kid, CLEARKEY),))
+        answer = api.http.post("/speke/v1/copyProtection", content=speke_v1.build(asked))
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["Speke-User-Agent"] and "X-Speke-Version" not in answer.headers
+        (key,) = speke_v1.parse(answer.content).keys
+        assert key.key == api.context.keys.content_key("asset-1", kid)
+
+    def test_a_version_that_is_not_spoken_is_refused_by_name(self, api: Api, request_xml: bytes) -> None:
+        headers = {"X-Speke-Version": "2.1"}
+        answer = api.http.post("/speke/v2/copyProtection", content=request_xml, headers=headers)
+        assert answer.status_code == 400 and "Unsupported SPEKE version '2.1'" in answer.json()["error"]["message"]
 
     def sign(self, api: Api, body: bytes, service: str, secret: str, query: str = "") -> dict[str, str]:
         """By botocore, as MediaConvert signs what it sends to API Gateway."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import packaged_media
 from arrows_that_die import Died, dying
 from aws_stand import MEDIA, Stand
 from localaws.wire import ServiceError
-from penstock import handlers, ladder, ledger, mediapackage, publish
+from penstock import handlers, ladder, ledger, mediapackage, publish, repackaging, smil
 from penstock.errors import InvalidRequest, UpstreamError
 from penstock.formats.events import JobStateChange
 from penstock.settings import Clients, Settings, load
@@ -175,6 +177,55 @@ def test_assets_and_channels_of_others_are_left_alone(stand: Stand, settings: Se
     for envelope in (others, channel):
         handlers.HANDLERS["publish"](envelope, stand.clients, settings)
     assert stand.events.put == []
+
+
+def streaming(stand: Stand, settings: Settings, folder: Path, *, protect: bool) -> JobStateChange:
+    """A job of somebody's own settings that has made DASH and nothing else; returns the event that says so."""
+    mpd = packaged_media.by_packager(packaged_media.source(folder), folder / "stream", segments=True, protect=protect)
+    for path in mpd.parent.iterdir():
+        stand.clients.s3.upload_file(str(path), MEDIA, f"{FOLDER}/stream/{path.name}")
+    event = complete(stand, settings)
+    own = {"Destination": f"s3://{MEDIA}/{FOLDER}/stream/main"}
+    group = {"Type": "DASH_ISO_GROUP_SETTINGS", "DashIsoGroupSettings": own}
+    asked = stand.mediaconvert.jobs[event.job_id]["Settings"]
+    asked["OutputGroups"] = [{"OutputGroupSettings": group, "Outputs": asked["OutputGroups"][0]["Outputs"]}]
+    return event
+
+
+def test_dash_of_somebodys_own_settings_is_made_into_files_once_and_packaged(
+    stand: Stand, settings: Settings, tmp_path: Path
+) -> None:
+    event = streaming(stand, settings, tmp_path, protect=False)
+    stand.mediapackage.status = "PROCESSING"
+    run(event, settings, stand.clients)
+    assert stand.mediapackage.assets[NAME]["SourceArn"] == f"arn:aws:s3:::{MEDIA}/{FOLDER}/mediapackage/main.smil"
+    assert smil.check(f"s3://{MEDIA}/{FOLDER}/mediapackage/main.smil", s3=stand.clients.s3) == []
+    made = {key: stand.clients.s3.head_object(Bucket=MEDIA, Key=key)["LastModified"]
+            for key in stand.keys(MEDIA, f"{FOLDER}/mediapackage/")}  # fmt: skip
+    stand.mediapackage.status = "PLAYABLE"
+    run(event, settings, stand.clients)
+    [told] = stand.told("Asset Published")
+    assert told["dash"] == f"out/v1/{'a' * 32}/0/c/index.mpd"
+    again = {key: stand.clients.s3.head_object(Bucket=MEDIA, Key=key)["LastModified"] for key in made}
+    assert len(made) == 2 and again == made
+
+
+def test_a_stream_that_is_encrypted_already_is_published_as_it_is(
+    stand: Stand, settings: Settings, tmp_path: Path
+) -> None:
+    run(streaming(stand, settings, tmp_path, protect=True), settings, stand.clients)
+    [told] = stand.told("Asset Published")
+    assert told["dash"].startswith(f"{FOLDER}/stream/main") and NAME not in stand.mediapackage.assets
+
+
+def test_a_stream_that_there_is_no_room_for_fails_with_what_to_do(
+    stand: Stand, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = streaming(stand, settings, tmp_path, protect=False)
+    monkeypatch.setattr(repackaging.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    run(event, settings, stand.clients)
+    [told] = stand.told("Asset Failed")
+    assert told["code"] == "outputs_unusable" and "FILE_GROUP" in told["message"]
 
 
 def test_delivery_is_one_of_two() -> None:

@@ -360,3 +360,26 @@ def _dying_in_create_job(clients: Clients) -> Clients:
             return getattr(self._client, name)
 
     return replace(clients, mediaconvert=Client(clients.mediaconvert, itertools.count(), -1))
+
+
+def test_a_job_over_the_limit_fails_with_its_figure_and_starts_nothing(stand: Stand) -> None:
+    limited = replace(stand.settings, max_job_cost_usd=0.0001)
+    event = ObjectCreated(SOURCE, KEY, 4, stand.upload(KEY))
+    assert watchfolder.on_object_created(event, stand.clients, limited) == []
+    assert stand.mediaconvert.jobs == {}
+    [told] = stand.told("Asset Failed")
+    assert told["code"] == "over_budget" and "PENSTOCK_MAX_JOB_COST_USD allows 0.00 USD" in told["message"]
+
+
+def test_a_job_below_the_limit_is_started(stand: Stand) -> None:
+    limited = replace(stand.settings, max_job_cost_usd=5.0)
+    event = ObjectCreated(SOURCE, KEY, 4, stand.upload(KEY))
+    assert len(watchfolder.on_object_created(event, stand.clients, limited)) == 1
+
+
+def test_with_a_limit_a_source_of_unknown_length_is_refused(stand: Stand) -> None:
+    del stand.mediaconvert.probed["Container"]["Duration"]
+    limited = replace(stand.settings, max_job_cost_usd=5.0)
+    event = ObjectCreated(SOURCE, KEY, 4, stand.upload(KEY))
+    assert watchfolder.on_object_created(event, stand.clients, limited) == []
+    assert "how long" in stand.told("Asset Failed")[0]["message"]

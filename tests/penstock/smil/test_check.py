@@ -65,6 +65,10 @@ def test_a_good_ladder_has_no_findings(oddities):
     assert findings(oddities, f'{GOOD}<video src="low.mp4" language="eng,fra" includeAudio="false,false"/>{text}') == []
 
 
+def test_sound_that_is_left_out_may_have_another_layout(oddities):
+    assert findings(oddities, GOOD + '<video name="mono.mp4" systemLanguage="eng" includeAudio="false"/>') == []
+
+
 @pytest.mark.parametrize(
     ("inside", "file", "found", "needed"),
     [

@@ -110,7 +110,8 @@ def test_manifests_in_s3_become_smil_in_s3(stand, segmented, local, tmp_path):
     assert sorted(names) == sorted(f"ready/{name}" for name in (*made.files, "film.smil"))
     body = s3.get_object(Bucket=bucket, Key="ready/film.smil")["Body"].read()
     assert [video.name for video in smil_format.parse(body).videos] == list(made.files[:2])
-    assert smil.check(f"s3://{bucket}/ready/film.smil", s3=s3) == []
+    assert made.smil == f"s3://{bucket}/ready/film.smil"
+    assert smil.check(made.smil, s3=s3) == []
     s3.delete_object(Bucket=bucket, Key=f"ready/{made.files[0]}")
     [finding] = smil.check(f"s3://{bucket}/ready/film.smil", s3=s3)
     assert finding.found == "the file is missing"

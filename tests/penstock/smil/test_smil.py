@@ -1,5 +1,6 @@
 """penstock smil on what foreign packagers write; ffmpeg judges what comes out."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -330,6 +331,9 @@ def test_a_manifest_may_be_named_by_a_link_and_is_a_file(films, tmp_path):
     assert make(tmp_path / "link.mpd", tmp_path).files == ("hi.mp4",)
     with pytest.raises(InvalidRequest, match="not a regular file"):
         make(tmp_path / "elsewhere", tmp_path)
+    os.mkfifo(tmp_path / "pipe.mpd")
+    with pytest.raises(InvalidRequest, match="not a regular file"):
+        make(tmp_path / "pipe.mpd", tmp_path)
 
 
 def test_sound_alone_is_refused(films, tmp_path):

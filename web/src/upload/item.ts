@@ -18,6 +18,8 @@ export class UploadItem {
   uppyId: string | null = null;
   formUsed = false;
   formTries = 0;
+  /** The form is sent again as soon as the browser is online. */
+  waitsForConnection = false;
   signer: PartSigner | null = null;
   /** Parts known to be on the server, for Uppy's first look; later looks ask the server. */
   knownParts: Part[] | null = null;

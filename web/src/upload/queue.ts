@@ -208,7 +208,8 @@ export class UploadQueue {
       this.uppy.setFileState(uppyId, restored as object);
     }
     this.set(item, "sending");
-    void this.uppy.upload();
+    // Begins this file alone; upload() would first try all again that have failed, and those that were paused since.
+    void this.uppy.retryUpload(uppyId);
   }
 
   /** The signed form; whoever asks a second time got an error with the first, perhaps because it had expired. */
@@ -308,10 +309,17 @@ export class UploadQueue {
     const isPassing =
       error instanceof TransferError && (error.source.status === 0 || error.source.status >= 500);
     if (!isPassing || delayMs === undefined || item.upload === null || isMultipart(item.upload)) return false;
-    item.formTries += 1;
-    setTimeout(() => {
+    const again = (): void => {
+      item.waitsForConnection = false;
       if (item.state === "sending" && item.uppyId !== null) void this.uppy.retryUpload(item.uppyId);
-    }, delayMs);
+    };
+    if (navigator.onLine) {
+      item.formTries += 1;
+      setTimeout(again, delayMs);
+    } else if (!item.waitsForConnection) {
+      item.waitsForConnection = true;
+      window.addEventListener("online", again, { once: true });
+    }
     return true;
   }
 

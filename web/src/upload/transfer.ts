@@ -69,8 +69,8 @@ export function transfer({
 }
 
 const SENTENCES: Record<string, string> = {
-  EntityTooLarge: "The file is larger than was announced. Choose it again.",
-  EntityTooSmall: "The file is smaller than was announced. Choose it again.",
+  EntityTooLarge: "The file is larger than was announced. Cancel, and choose it again.",
+  EntityTooSmall: "The file is smaller than was announced. Cancel, and choose it again.",
   NoSuchUpload: "This upload was removed from storage in the meantime. Choose the file again.",
   InsufficientStorage: "Storage is full. Free some space, then try again.",
   SlowDown: "Storage is busy. Try again in a moment.",
@@ -82,7 +82,7 @@ export function storageSentence(status: number, body: string): string {
   if (/expired/i.test(code) || /<Message>[^<]*expired/i.test(body)) return "Request has expired";
   const known = SENTENCES[code];
   if (known !== undefined) return known;
-  if (status === 403) return "Storage refused the upload. Choose the file again.";
+  if (status === 403) return "Storage refused the upload. Try again, or cancel and choose the file again.";
   if (status >= 500) return "Storage has a problem. Try again in a moment.";
   return `Storage refused the upload (${code === "" ? `HTTP ${status}` : code}).`;
 }

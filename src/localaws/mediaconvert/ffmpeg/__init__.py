@@ -1,0 +1,1 @@
+"""How ffmpeg is asked for what was planned: command lines, filter graphs, encoder options, passes."""

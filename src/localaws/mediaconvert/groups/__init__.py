@@ -1,0 +1,1 @@
+"""How encoded tracks become an output group: segments, manifests, thumbnails, final names."""

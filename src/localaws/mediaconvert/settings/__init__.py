@@ -1,0 +1,1 @@
+"""Job settings: what they ask for, read into values."""

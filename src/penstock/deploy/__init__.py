@@ -1,0 +1,1 @@
+"""The system in an AWS account: what is deployed, and how."""

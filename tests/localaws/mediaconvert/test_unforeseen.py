@@ -1,0 +1,203 @@
+"""Combinations of settings and sources that nobody had thought of; random jobs found each of them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import any_sources
+import mediaconvert_jobs as jobs
+from localaws.media import jail
+from localaws.media.failures import JobError, SettingRefused
+from localaws.mediaconvert.planning.film import Source
+from localaws.mediaconvert.settings import request
+from mediaconvert_jobs import planned, source
+from probed_media import ffprobe, stream
+
+Convert = Callable[..., Any]
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("films")
+
+
+def sound(codec: str, **own: Any) -> Json:
+    return {"CodecSettings": {"Codec": codec, f"{codec.capitalize()}Settings": own}}
+
+
+def refused(output: Json) -> str:
+    with pytest.raises(SettingRefused) as caught:
+        request.read(jobs.settings(jobs.file(output)))
+    return str(caught.value)
+
+
+def infeasible(codec: Json, of: Source, container: str = "MP4", **description: Any) -> str:
+    with pytest.raises(JobError) as caught:
+        planned(jobs.settings(jobs.file(jobs.video("_a", container=container, codec=codec, **description))), of)
+    assert caught.value.code == 1040
+    return caught.value.message
+
+
+def alone(container: str, coded: Json) -> Json:
+    return {"NameModifier": "_a", "ContainerSettings": {"Container": container}, "AudioDescriptions": [coded]}
+
+
+def test_an_input_that_is_sound_alone_is_black_among_others_and_the_job_says_so(films: Path, convert: Convert) -> None:
+    settings = jobs.settings(jobs.file({**jobs.video("_a", container="MP4"), "AudioDescriptions": [jobs.aac()]}))
+    settings["Inputs"].append({"FileInput": "s3://source/inputs/song.mp3"})
+    done = convert(any_sources.made("plain", films), settings, any_sources.made("song", films))
+    found = ffprobe(done.path("f/film_a.mp4"), "-show_streams")["streams"]
+    assert [one["codec_type"] for one in found] == ["video", "audio"]
+    assert all(float(one["duration"]) == pytest.approx(2.5, abs=0.1) for one in found)
+    assert done.plan.warnings == ("inputs[1] has no pictures; outputs show black for it",)
+    assert float(done.plan.padding_s) == pytest.approx(1.3, abs=0.1)
+
+
+def test_sound_is_taken_from_an_input_whose_pictures_are_cropped_for_nobody(films: Path, convert: Convert) -> None:
+    crop = {"X": 0, "Y": 4, "Width": 96, "Height": 54}
+    settings = jobs.settings(jobs.file(alone("WEBM", sound("OPUS"))), Crop=crop)
+    done = convert(any_sources.made("plain", films), settings)
+    assert stream(done.path("f/film_a.webm"))["codec_name"] == "opus"
+
+
+def test_a_clip_after_the_end_of_the_sound_is_silent(films: Path, convert: Convert) -> None:
+    selector = {"DefaultSelection": "DEFAULT", "Offset": -500}
+    clips = [{"StartTimecode": "00:00:00:10", "EndTimecode": "00:00:00:15"}, {"EndTimecode": "00:00:00:15"}]
+    members = {"InputClippings": clips, "TimecodeSource": "ZEROBASED", "AudioSelectors": {"Audio": selector}}
+    output = {**jobs.video("_a", container="MP4"), "AudioDescriptions": [{**jobs.aac(), "AudioSourceName": "Audio"}]}
+    done = convert(any_sources.made("plain", films), jobs.settings(jobs.file(output), **members))
+    found = ffprobe(done.path("f/film_a.mp4"), "-show_streams")["streams"]
+    assert all(float(one["duration"]) == pytest.approx(22 / 25, abs=0.06) for one in found)
+
+
+def test_a_picture_fades_in_whose_start_is_before_the_first_frame(
+    films: Path, tmp_path: Path, convert: Convert
+) -> None:
+    image = {"ImageInserterInput": "s3://source/logo.png", "Layer": 1, "ImageX": 0, "ImageY": 0}
+    image |= {"StartTime": "00:00:00:05", "Duration": 400, "FadeIn": 100, "FadeOut": 100}
+    output = jobs.video("_a", container="MP4", VideoPreprocessors={"ImageInserter": {"InsertableImages": [image]}})
+    clips = [{"StartTimecode": "00:00:00:10", "EndTimecode": "00:00:00:24"}]
+    members = {"InputClippings": clips, "TimecodeSource": "ZEROBASED"}
+    done = convert(
+        any_sources.made("plain", films), jobs.settings(jobs.file(output), **members), any_sources.image(tmp_path)
+    )
+    assert stream(done.path("f/film_a.mp4"))["nb_frames"] == "15"
+
+
+def test_a_clip_of_a_transport_stream_begins_at_its_frame_whatever_lies_before(films: Path, convert: Convert) -> None:
+    """Its one key frame is the first of all."""
+    clips = [{"StartTimecode": "00:00:00:10", "EndTimecode": "00:00:00:19"}]
+    output = {**jobs.video("_a", container="MP4"), "AudioDescriptions": [jobs.aac()]}
+    settings = jobs.settings(jobs.file(output), InputClippings=clips, TimecodeSource="ZEROBASED")
+    clip = any_sources.made("clocked", films)
+    done = convert(clip, settings)
+    assert int(stream(done.path("f/film_a.mp4"))["nb_frames"]) == pytest.approx(10, abs=1)
+    found = luma(done.path("f/film_a.mp4"), 3)
+    assert min(difference(luma(clip, number), found) for number in (12, 13)) < 4 < difference(luma(clip, 20), found)
+
+
+def luma(path: Path, frame: int) -> bytes:
+    command = [str(jail.binary("ffmpeg")), "-v", "error", "-i", str(path), "-vf", f"select=eq(n\\,{frame})"]
+    command += ["-frames:v", "1", "-pix_fmt", "gray", "-f", "rawvideo", "-"]
+    return subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
+
+
+def difference(one: bytes, other: bytes) -> float:
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
+
+
+def test_hls_of_sound_alone_has_a_variant_for_each_group(films: Path, convert: Convert) -> None:
+    one, two = (jobs.audio(f"_{name}", container="M3U8") for name in "ab")
+    done = convert(any_sources.made("plain", films), jobs.settings(jobs.hls(one, two)))
+    lines = done.text("h/hls.m3u8").splitlines()
+    variants = [place for place, line in enumerate(lines) if line.startswith("#EXT-X-STREAM-INF")]
+    assert [lines[place + 1] for place in variants] == ["hls_a.m3u8"]
+    assert 'AUDIO="program_audio"' in lines[variants[0]] and 'CODECS="mp4a.40.2"' in lines[variants[0]]
+
+
+def test_frames_with_what_moves_between_them_last_as_long_as_the_film(films: Path, convert: Convert) -> None:
+    rate = {"FramerateControl": "SPECIFIED", "FramerateNumerator": 50, "FramerateDenominator": 1}
+    codec = jobs.h264(**rate, FramerateConversionAlgorithm="FRAMEFORMER")
+    done = convert(
+        any_sources.made("plain", films), jobs.settings(jobs.file(jobs.video("_a", container="MP4", codec=codec)))
+    )
+    assert stream(done.path("f/film_a.mp4"))["nb_frames"] == "60"
+
+
+def test_telecine_is_taken_back_from_a_film_of_two_inputs(films: Path, convert: Convert) -> None:
+    processed = {"Deinterlacer": {"Mode": "INVERSE_TELECINE"}}
+    settings = jobs.settings(jobs.file(jobs.video("_a", container="MP4", VideoPreprocessors=processed)))
+    settings["Inputs"].append({"FileInput": "s3://source/inputs/other.mp4"})
+    done = convert(any_sources.made("video", films), settings, any_sources.made("plain", films))
+    assert float(stream(done.path("f/film_a.mp4"))["duration"]) == pytest.approx(2.4, abs=0.1)
+
+
+def test_burnt_captions_at_places_far_outside_the_picture(films: Path, tmp_path: Path, convert: Convert) -> None:
+    far = {"XPosition": 2**31 - 1, "YPosition": 2**31 - 1, "ShadowXOffset": -(2**31), "ShadowYOffset": 2**31 - 1}
+    burnt = {"DestinationType": "BURN_IN", "BurninDestinationSettings": {**far, "ShadowOpacity": 255}}
+    described = [{"CaptionSelectorName": "Captions", "DestinationSettings": burnt}]
+    source = {"SourceType": "SRT", "FileSourceSettings": {"SourceFile": "s3://source/captions.srt"}}
+    selectors = {"Captions": {"SourceSettings": source}}
+    output = {**jobs.video("_a", container="MP4"), "CaptionDescriptions": described}
+    settings = jobs.settings(jobs.file(output), CaptionSelectors=selectors)
+    done = convert(any_sources.made("plain", films), settings, any_sources.captions(tmp_path))
+    assert stream(done.path("f/film_a.mp4"))["nb_frames"] == "30"
+
+
+def test_h265_without_deblocking_ends(films: Path, convert: Convert) -> None:
+    own = {"RateControlMode": "QVBR", "MaxBitrate": 500_000, "Deblocking": "DISABLED"}
+    output = jobs.video("_a", container="MP4", codec={"Codec": "H_265", "H265Settings": own}, Width=96, Height=54)
+    done = convert(any_sources.made("plain", films), jobs.settings(jobs.file(output)))
+    assert stream(done.path("f/film_a.mp4"))["width"] == 96
+
+
+def test_pictures_that_an_encoder_does_not_take_are_refused_by_path() -> None:
+    h265 = {"Codec": "H_265", "H265Settings": {"RateControlMode": "QVBR", "MaxBitrate": 500_000}}
+    av1 = {"Codec": "AV1", "Av1Settings": {"RateControlMode": "CBR", "Bitrate": 500_000}}
+    assert "at least 64x16 here, not 64x8" in infeasible(h265, source(64, 8))
+    assert "at least 64x64 here, not 96x54" in infeasible(av1, source(96, 54))
+    h265["H265Settings"] |= {"TreeBlockSize": "TREE_SIZE_32X32"}
+    assert "at least 64x32 here, not 44x80" in infeasible(h265, source(44, 80))
+    h265["H265Settings"] |= {"Slices": 2}
+    assert "h265Settings.slices: pictures of 64 px" in infeasible(h265, source(64, 96))
+
+
+def test_mpeg2_is_not_filled_up_beyond_pictures_without_any_coding() -> None:
+    mpeg2 = {"Codec": "MPEG2", "Mpeg2Settings": {"RateControlMode": "CBR", "Bitrate": 50_000_000}}
+    told = infeasible(mpeg2, source(160, 90), container="M2TS")
+    assert told.startswith("outputGroups[0].outputs[0].videoDescription.codecSettings.mpeg2Settings.bitrate: ")
+
+
+@pytest.mark.parametrize(
+    ("container", "coded", "told"),
+    [
+        ("RAW", sound("MP2", Bitrate=100_000), "mp2Settings.bitrate: must be one of 32000,"),
+        ("RAW", sound("MP3", Bitrate=192_000, SampleRate=22_050), "160000 at 22050 Hz, got 192000"),
+        ("MP4", sound("EAC3", LoRoCenterMixLevel=2.0), "eac3Settings.loRoCenterMixLevel: must be 3, 1.5, 0,"),
+        ("MP4", sound("AAC", Bitrate=320_000, CodingMode="CODING_MODE_1_0"), "at most 288000 at 48000 Hz"),
+        ("MXF", sound("WAV"), "MXF needs pictures here"),
+    ],
+)
+def test_sound_that_no_encoder_makes_as_asked_is_refused(container: str, coded: Json, told: str) -> None:
+    assert told in refused(alone(container, coded))
+
+
+def test_mxf_holds_sound_of_48_khz_alone() -> None:
+    output = {**jobs.video("_a", container="MXF"), "AudioDescriptions": [sound("WAV", SampleRate=96_000)]}
+    assert "MXF holds sound of 48000 Hz here, got 96000" in refused(output)
+
+
+@pytest.mark.parametrize("member", ["ProgramNumber", "TransportStreamId"])
+def test_transport_streams_have_no_number_zero(member: str) -> None:
+    output = jobs.video("_a", container="M2TS")
+    output["ContainerSettings"]["M2tsSettings"] = {member: 0}
+    assert f"m2tsSettings.{member[0].lower()}{member[1:]}: must be at least 1" in refused(output)
+    group = jobs.hls(jobs.hls_output(jobs.video("_a"), m3u8={member: 0}))
+    with pytest.raises(SettingRefused, match=f"m3u8Settings.{member[0].lower()}{member[1:]}: must be at least 1"):
+        request.read(jobs.settings(group))
