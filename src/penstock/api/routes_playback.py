@@ -32,6 +32,10 @@ def _session_id(session_id: SessionId) -> str:
 
 
 CheckedSessionId = Annotated[str, Depends(_session_id)]
+MediaClientData = Annotated[
+    str | None,
+    Query(alias="CMCD", description="What players append to every request (CTA-5004); only the edge reads it"),
+]
 ViewerName = Annotated[str, Query(min_length=1, max_length=256, description="As given when the session was opened")]
 
 
@@ -204,7 +208,9 @@ async def _body(request: Request) -> bytes:
         }
     },
 )
-def clearkey_license(context: Ctx, session: Viewer, body: Annotated[bytes, Depends(_body)]) -> Response:
+def clearkey_license(
+    context: Ctx, session: Viewer, body: Annotated[bytes, Depends(_body)], _: MediaClientData = None
+) -> Response:
     """Takes a W3C ClearKey license request; every key asked for must be one of the session's asset.
 
     Keys of tiers above `PENSTOCK_SOFTWARE_TIER` are left out; 403 where the asset has no others.

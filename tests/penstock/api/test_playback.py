@@ -395,6 +395,15 @@ class TestLicense:
         assert answer.status_code == 400
         assert answer.json()["error"]["message"]
 
+    def test_what_a_player_says_of_itself_is_no_unknown_parameter(
+        self, api: Api, film: Film, opened: dict[str, Any]
+    ) -> None:
+        headers = {"Authorization": f"Bearer {opened['license_token']}"}
+        address, body = f"{api.url}/v1/licenses/clearkey", {"kids": [film.kids[0].base64url], "type": "temporary"}
+        said = {"CMCD": 'br=374,ot=k,sf=d,sid="4c1d",st=v'}
+        assert httpx.post(address, json=body, headers=headers, params=said).status_code == 200
+        assert httpx.post(address, json=body, headers=headers, params={"cmcd": "x"}).status_code == 400
+
 
 class TestAbuse:
     def test_ten_thousand_kids_get_nothing(self, api: Api, film: Film, opened: dict[str, Any]) -> None:
