@@ -51,13 +51,14 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one run. cpu_s counts all threads together, wall_s the clock."""
+    """Bounds of one run. cpu_s counts all threads together, wall_s the clock, idle_s the clock while nothing works."""
 
     address_space_bytes: int = 4 * GIB
     cpu_s: int = 120
     file_size_bytes: int = 2 * GIB
     open_files: int = 64
     wall_s: float = 60.0
+    idle_s: float = 300.0
 
     @classmethod
     def for_encode(
@@ -263,7 +264,8 @@ def run(
     cancel: when set, everything inside is gone within 1 s. capture_bytes: how much of standard output to keep.
     Blocks; the process inside dies when the calling thread or its process does. What on_line raises ends the run and is
     raised again. Never raises for what the program does: look at the result. A program that somebody killed, as a
-    system short of memory does, is started again, ATTEMPTS times in all; so on_line may hear of it from the beginning.
+    system short of memory does, or that got stuck, is started again, ATTEMPTS times in all; so on_line may hear of it
+    from the beginning.
     """
     if jailed is None:
         jailed = available().jailed
@@ -281,9 +283,9 @@ def run(
         )
         # Over its processor time the kernel kills it, too; so short a run cannot have used that up.
         used_up = completed.wall_s * (os.cpu_count() or 1) >= limits.cpu_s
-        if not completed.killed or used_up:
+        if completed.ending is not Ending.STUCK and (not completed.killed or used_up):
             break
-        log.warning("%s was killed, attempt %s of %s", Path(argv[0]).name, attempt, ATTEMPTS)
+        log.warning("%s %s, attempt %s of %s", Path(argv[0]).name, completed.problem(), attempt, ATTEMPTS)
     return completed
 
 
@@ -330,6 +332,7 @@ def _run_once(
     return supervise(
         process,
         wall_s=limits.wall_s,
+        idle_s=limits.idle_s,
         on_line=on_line,
         cancel=cancel,
         capture_bytes=capture_bytes,

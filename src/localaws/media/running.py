@@ -1,5 +1,7 @@
 """Watches one child process: lines out, a bounded tail of its errors, its end by itself, by cancel or by the clock.
 
+A program that waits for itself for ever is ended too: known by the processor time that it no longer takes.
+
 Never keeps more than a fixed number of bytes of what the child prints, and never returns a secret that it printed.
 """
 
@@ -17,11 +19,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from threading import Event
 
+import psutil
+
 from localaws.media.failures import DISK, INTERNAL, JobCanceled, JobError
 
 STDERR_TAIL_BYTES = 16_384
 LINE_BYTES = 65_536
 POLL_S = 0.1
+# Of one processor: a program that is stuck still tells twice a second how far it is.
+IDLE_SHARE = 0.01
 REDACTED = "(redacted)"
 OUT_OF_MEMORY = ("Cannot allocate memory", "Out of memory", "[error]: malloc of size")  # libc, ffmpeg, x264
 FATAL_SIGNALS = frozenset(
@@ -44,6 +50,7 @@ class Ending(enum.Enum):
     EXITED = "exited"
     CANCELED = "canceled"
     TIMED_OUT = "timed_out"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,8 @@ class Completed:
             return "canceled"
         if self.ending is Ending.TIMED_OUT:
             return f"did not finish within {self.wall_s:.0f} s"
+        if self.ending is Ending.STUCK:
+            return f"got stuck: after {self.wall_s:.0f} s it had done nothing for a long time"
         if self.disk_full:
             return "the disk is full"
         if self.killed:
@@ -121,13 +130,17 @@ def supervise(
     process: subprocess.Popen[bytes],
     *,
     wall_s: float,
+    idle_s: float,
     on_line: Callable[[str], None] | None = None,
     cancel: Event | None = None,
     capture_bytes: int = 0,
     secrets: Iterable[bytes] = (),
 ) -> Completed:
-    """Read both pipes of `process`, a session leader, until it ended; kill its group on cancel or after wall_s."""
-    watch = _Watch(process, wall_s, cancel)
+    """Read both pipes of `process`, a session leader, until it ended.
+
+    Kills its group on cancel, after wall_s, and when nothing in it has worked for idle_s.
+    """
+    watch = _Watch(process, wall_s, idle_s, cancel)
     redact = _redactor(secrets)
     lines = _Lines(on_line, capture_bytes, redact)
     tail = bytearray()
@@ -160,14 +173,50 @@ def supervise(
     )
 
 
+class _Idleness:
+    """How long a process and all below it have taken next to no processor time."""
+
+    def __init__(self, pid: int, limit_s: float) -> None:
+        self.pid = pid
+        self.limit_s = limit_s
+        self.looked = time.monotonic()
+        self.idle_s = 0.0
+        self.used_s = 0.0
+
+    def over(self) -> bool:
+        """Whether it has lasted too long."""
+        passed, interval_s = time.monotonic() - self.looked, self.limit_s / 20
+        if passed < interval_s:
+            return False
+        # We may have been stopped ourselves, and with us what we watch.
+        self.idle_s += min(passed, 2 * interval_s)
+        self.looked += passed
+        used_s = _processor_s(self.pid)
+        if not self.used_s <= used_s <= self.used_s + IDLE_SHARE * self.limit_s:
+            self.used_s, self.idle_s = used_s, 0.0
+        return self.idle_s >= self.limit_s
+
+
+def _processor_s(pid: int) -> float:
+    total = 0.0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        top = psutil.Process(pid)
+        for process in (top, *top.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
 class _Watch:
     """The process, its deadline and its cancel event."""
 
-    def __init__(self, process: subprocess.Popen[bytes], wall_s: float, cancel: Event | None) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], wall_s: float, idle_s: float, cancel: Event | None) -> None:
         self.process = process
         self.cancel = cancel
         self.started = time.monotonic()
         self.deadline = self.started + wall_s
+        self.idleness = _Idleness(process.pid, idle_s)
         self.ending = Ending.EXITED
 
     def chunks(self) -> Iterable[tuple[object, bytes]]:
@@ -188,11 +237,13 @@ class _Watch:
                     return
 
     def may_go_on(self) -> bool:
-        """Kill the process when it was canceled or is out of time."""
+        """Kill the process when it was canceled, is out of time or is stuck."""
         if self.cancel is not None and self.cancel.is_set():
             self.ending = Ending.CANCELED
         elif time.monotonic() > self.deadline:
             self.ending = Ending.TIMED_OUT
+        elif self.idleness.over():
+            self.ending = Ending.STUCK
         else:
             return True
         self.kill()

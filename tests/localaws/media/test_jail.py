@@ -320,10 +320,20 @@ def test_cancel_ends_everything_within_a_second(out: Path, jailed: bool) -> None
 @both_ways
 def test_run_that_takes_too_long_is_ended(jailed: bool) -> None:
     argv = [FFMPEG, *QUIET, *ENDLESS, "-f", "null", "-"]
-    completed = run(argv, inputs={}, limits=replace(LIMITS, wall_s=0.5), jailed=jailed)
+    completed = run(argv, inputs={}, limits=replace(LIMITS, wall_s=0.5, idle_s=0.2), jailed=jailed)
     assert completed.ending is Ending.TIMED_OUT
     assert completed.wall_s < 2
     assert "did not finish" in completed.problem()
+
+
+@both_ways
+def test_program_that_is_stuck_is_started_again_and_given_up(jailed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    waits = ["-re", "-f", "lavfi", "-i", "testsrc2=rate=1/1000:size=16x16", "-f", "null", "-"]
+    completed = run([FFMPEG, *QUIET, *waits], inputs={}, limits=replace(LIMITS, idle_s=1.0), jailed=jailed)
+    assert completed.ending is Ending.STUCK
+    assert completed.wall_s < LIMITS.wall_s / 2
+    assert "got stuck" in completed.problem()
+    assert len([record for record in caplog.records if "got stuck" in record.message]) == jail.ATTEMPTS
 
 
 def test_error_of_the_listener_ends_the_run(out: Path) -> None:

@@ -316,6 +316,17 @@ def test_sound_that_begins_late_stays_in_time(tmp_path: Path, convert: Convert) 
     assert float(ends[0]) == pytest.approx(0.5, abs=0.06)
 
 
+def test_sound_that_begins_late_in_several_outputs_of_the_larger_ffmpeg(tmp_path: Path, convert: Convert) -> None:
+    late = ffmpeg(tmp_path / "late.mp4", *PICTURE, "testsrc2=size=160x90:rate=25:duration=1.2", "-itsoffset", "0.378",
+                  *PICTURE, "sine=frequency=440:duration=0.7", *ENCODE)  # fmt: skip
+    vorbis = {"CodecSettings": {"Codec": "VORBIS", "VorbisSettings": {}}}
+    sounds = [jobs.audio(f"_{number}", container="MP4") for number in range(3)]
+    webm = {"NameModifier": "_w", "ContainerSettings": {"Container": "WEBM"}, "AudioDescriptions": [vorbis]}
+    done = convert(late, jobs.settings(jobs.file(jobs.video("_v", container="MP4"), *sounds, webm)))
+    lengths = [float(ffprobe(path, "-show_format")["format"]["duration"]) for path in done.files.values()]
+    assert lengths == pytest.approx([1.2, 1.1, 1.1, 1.1, 1.1], abs=0.06)
+
+
 def test_bitrates_are_kept(tmp_path: Path, convert: Convert) -> None:
     noise = ("-vf", "noise=alls=60:allf=t")
     codec = jobs.h264(RateControlMode="CBR", Bitrate=400_000, MaxBitrate=None, CodecProfile="BASELINE")

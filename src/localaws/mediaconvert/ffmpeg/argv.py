@@ -33,12 +33,11 @@ def ffmpeg(plan: Plan, executable: str, gains_db: Mapping[str, float] = MappingP
     ]  # fmt: skip
     inputs, chains, pads = _pictures(plan, watched=True)
     arguments += inputs
-    sound_chains, sounds = soundtrack.mapped(plan, gains_db)
-    chains += sound_chains
     if chains:
         arguments += ["-filter_complex", ";".join(chains)]
+    arguments += soundtrack.graph(plan, gains_db)
     for output in plan.outputs():
-        arguments += _output(output, pads, sounds)
+        arguments += _output(output, pads)
     return arguments
 
 
@@ -114,7 +113,7 @@ def statistics_name(output: Output) -> str:
     return f"pass-{output.label}"
 
 
-def _output(output: Output, pads: dict[str, str], sounds: dict[str, list[str]]) -> list[str]:
+def _output(output: Output, pads: dict[str, str]) -> list[str]:
     arguments: list[str] = []
     if output.video is not None:
         arguments += ["-map", pads[output.label], *encoders.video(output.video, _second(output))]
@@ -122,8 +121,8 @@ def _output(output: Output, pads: dict[str, str], sounds: dict[str, list[str]]) 
             # Captions in the source's pictures are for outputs that ask for them.
             arguments += ["-a53cc", str(int(bool(output.embedded)))]
     for number, track in enumerate(output.audios):
-        pad, *filters = sounds[f"{output.label}a{number}"]
-        arguments += ["-map", pad, *_numbered([*filters, *encoders.audio(track)], number, len(output.audios))]
+        arguments += ["-map", f"[{output.label}a{number}]"]
+        arguments += _numbered(encoders.audio(track), number, len(output.audios))
     # Nothing of the source's own metadata leaves with the output: it may name people, places and programs.
     arguments += ["-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-sn"]
     for number, track in enumerate(output.audios):
@@ -140,12 +139,7 @@ def _numbered(options: list[str], number: int, tracks: int) -> list[str]:
     """Options of sound as options of one track, where an output has several."""
     if tracks == 1:
         return options
-    return [part if place % 2 else _of_track(part, number) for place, part in enumerate(options)]
-
-
-def _of_track(option: str, number: int) -> str:
-    name = "-filter" if option == "-af" else option.removesuffix(":a")
-    return f"{name}:a:{number}"
+    return [part if place % 2 else f"{part.removesuffix(':a')}:a:{number}" for place, part in enumerate(options)]
 
 
 def _muxer(output: Output) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from localaws.mediaconvert.ffmpeg import encoders, stitching
@@ -30,21 +30,29 @@ def tracks(plan: Plan) -> Iterator[tuple[str, AudioTrack]]:
             yield f"{output.label}a{number}", track
 
 
-def mapped(plan: Plan, gains_db: Mapping[str, float]) -> tuple[list[str], dict[str, list[str]]]:
-    """Chains of the filter graph, and what is mapped for each track: a pad of it, or a stream with its filters.
+def graph(plan: Plan, gains_db: Mapping[str, float]) -> list[str]:
+    """The options that bring the sound of the inputs to one pad for each track, which has the track's name.
 
     gains_db: by the track's name, of tracks that are corrected.
     """
-    chains, pads = stitching.sounds(plan, {name: track.sound for name, track in tracks(plan)})
-    found = {}
-    for name, track in tracks(plan):
-        filters = ",".join([*_prepared(track), *_corrected(track, gains_db.get(name)), *_fitted(track)])
-        if pads[name].startswith("["):
-            chains.append(f"{pads[name]}{filters}[{name}]")
-            found[name] = [f"[{name}]"]
-        else:
-            found[name] = [pads[name], "-af", filters]
-    return chains, found
+    return _graph(
+        plan,
+        {
+            name: [*_prepared(track), *_corrected(track, gains_db.get(name)), *_fitted(track)]
+            for name, track in tracks(plan)
+        },
+    )
+
+
+def _graph(plan: Plan, filters: Mapping[str, Sequence[str]]) -> list[str]:
+    """One graph for all tracks that filters are given for, and no other.
+
+    Not a graph for each, and not that of the pictures: several graphs that fill sound which begins late wait for each
+    other for ever in ffmpeg 8 and later, and one with both would keep pictures in memory until their sound comes.
+    """
+    chains, pads = stitching.sounds(plan, {name: track.sound for name, track in tracks(plan) if name in filters})
+    chains += [f"{pads[name]}{','.join(each)}[{name}]" for name, each in filters.items()]
+    return ["-filter_complex", ";".join(chains)] if chains else []
 
 
 def _prepared(track: AudioTrack) -> list[str]:
@@ -88,29 +96,21 @@ def measuring(plan: Plan, executable: str) -> list[str] | None:
 
     None where nothing is to be corrected.
     """
-    wanted = {
-        name: "lavfi.r128.M" if track.normalization.ungated else "lavfi.r128.I"
+    filters = {
+        name: [*_prepared(track), *_fitted(track), _measured(name, track.normalization)]
         for name, track in tracks(plan)
         if track.normalization is not None
     }
-    if not wanted:
+    if not filters:
         return None
-    chains, pads = mapped(plan, {})
     arguments = [executable, "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *REPORTS]
-    arguments += stitching.openings(plan)
-    outputs = []
-    for name, (pad, *filters) in pads.items():
-        if name not in wanted:
-            # A pad of the graph that nothing takes from would be an error.
-            outputs += ["-map", pad, "-f", "null", "-"] if pad.startswith("[") else []
-            continue
-        measured = f"ebur128=metadata=1,ametadata=mode=print:key={wanted[name]}:file=/out/{name}.loudness"
-        if pad.startswith("["):
-            chains.append(f"{pad}{measured}[{name}m]")
-            outputs += ["-map", f"[{name}m]", "-f", "null", "-"]
-        else:
-            outputs += ["-map", pad, "-af", f"{filters[1]},{measured}", "-f", "null", "-"]
-    return [*arguments, *(["-filter_complex", ";".join(chains)] if chains else []), *outputs]
+    arguments += [*stitching.openings(plan), *_graph(plan, filters)]
+    return [*arguments, *(part for name in filters for part in ("-map", f"[{name}]", "-f", "null", "-"))]
+
+
+def _measured(name: str, normalization: Normalization) -> str:
+    key = "lavfi.r128.M" if normalization.ungated else "lavfi.r128.I"
+    return f"ebur128=metadata=1,ametadata=mode=print:key={key}:file=/out/{name}.loudness"
 
 
 def gain_db(normalization: Normalization, told: Iterable[str]) -> float | None:

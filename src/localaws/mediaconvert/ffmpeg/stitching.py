@@ -145,7 +145,10 @@ def _filter(named: str) -> str:
 
 
 def sounds(plan: Plan, wanted: Mapping[str, int]) -> tuple[list[str], dict[str, str]]:
-    """Chains of sounds that are more than a track as it is, and the pad of each that is wanted, by its name."""
+    """Chains of sounds that are more than a track as it is, and the pad of each that is wanted, by its name.
+
+    wanted: by name, the number of a sound of the film.
+    """
     uses = Counter(wanted.values())
     chains: list[str] = []
     pads: dict[int, list[str]] = {}
@@ -170,7 +173,7 @@ def _direct(plan: Plan, number: int) -> str | None:
     taps = plan.scenes[0].sounds[number]
     if len(plan.scenes) > 1 or len(taps) != 1 or taps[0].offset_s:
         return None
-    return f"{taps[0].opening}:{taps[0].stream_index}"
+    return f"[{taps[0].opening}:{taps[0].stream_index}]"
 
 
 def _sound(plan: Plan, number: int, index: int, scene: Scene) -> tuple[list[str], str]:
