@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, func, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.schema import CreateSchema
 
 from penstock.errors import Conflict, InvalidRequest, Unavailable
@@ -101,6 +101,7 @@ class Claim:
         self._key = key
         self._taken = taken
         self._connection = engine.connect()
+        self._held = False
         try:
             self._acquire()
         except Conflict:
@@ -109,10 +110,14 @@ class Claim:
 
     def keep(self) -> None:
         """Claim it again if the server has dropped the connection. Raises Conflict when another was quicker."""
-        try:
-            with self._connection.begin():
-                self._connection.execute(select(1))
-        except OperationalError:
+        if self._held:
+            try:
+                with self._connection.begin():
+                    self._connection.execute(select(1))
+            except DBAPIError:
+                # What is asked next makes a new connection, which answers but has claimed nothing.
+                self._held = False
+        if not self._held:
             self._acquire()
 
     def release(self) -> None:
@@ -124,8 +129,10 @@ class Claim:
         deadline = time.monotonic() + CLAIM_PATIENCE_S
         while True:
             with self._connection.begin():
-                if self._connection.execute(select(func.pg_try_advisory_lock(self._key))).scalar_one():
-                    return
+                got = self._connection.execute(select(func.pg_try_advisory_lock(self._key))).scalar_one()
+            if got:
+                self._held = True
+                return
             # The server may need a moment to see that the process which had it is gone.
             if time.monotonic() > deadline:
                 raise Conflict(self._taken)
