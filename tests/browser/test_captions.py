@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import mediaconvert_jobs as jobs
-from browser.pages import Opener, new_session
+from browser.pages import Opener, new_session, play
 from running_stack import RunningStack
 from sample_media import ffmpeg
 
@@ -90,6 +91,18 @@ def test_viewer_chooses_captions_and_language(watching: Page) -> None:
     expect(language.locator("option")).to_have_count(2)
     language.select_option(index=1)
     watching.wait_for_function("() => document.querySelector('penstock-player').video.readyState >= 3")
+
+
+def test_seek_right_after_another_language_was_chosen_plays_on(watching: Page) -> None:
+    slow = {"offline": False, "latency": 150, "downloadThroughput": -1, "uploadThroughput": -1}
+    watching.context.new_cdp_session(watching).send("Network.emulateNetworkConditions", slow)
+    language = watching.get_by_role("combobox", name="Language")
+    expect(language.locator("option")).to_have_count(2)
+    other = language.locator("option:not(:checked)").inner_text()
+    with watching.expect_request(re.compile(r"init\.cmfa")):
+        language.select_option(label=other)
+    watching.locator("video").evaluate("video => { video.currentTime = 1.2; }")
+    assert play(watching)["frames"] > 5
 
 
 def test_key_c_shows_captions_in_the_viewers_language_and_hides_them(watching: Page) -> None:

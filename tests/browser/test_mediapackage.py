@@ -31,6 +31,8 @@ SHAKA_PAGE = """<!doctype html><title>Shaka Player</title><video muted></video><
   window.start = async (url) => {
     shaka.polyfill.installAll();
     window.player = new shaka.Player();
+    // As our own player: https://github.com/shaka-project/shaka-player/issues/10569
+    player.configure("streaming.segmentPrefetchLimit", 0);
     await player.attach(document.querySelector("video"));
     await player.load(url);
     return {

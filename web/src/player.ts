@@ -153,6 +153,9 @@ export class PenstockPlayer extends HTMLElement {
         bufferingGoal: 30,
         rebufferingGoal: 1,
         bufferBehind: 60,
+        // What it fetches ahead and a seek interrupts is never fetched again: sound, after a change of language.
+        // https://github.com/shaka-project/shaka-player/issues/10569
+        segmentPrefetchLimit: 0,
         // An edge that lets out media time at a pace may say 429 for some seconds; the buffer is longer than that.
         retryParameters: { maxAttempts: 8, baseDelay: 1000, backoffFactor: 1.5 },
       },
