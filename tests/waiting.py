@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 
+from localaws import objectstore
+
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return objectstore.free_ports(1)[0]
 
 
 def until(happened: Callable[[], bool], within_s: float = 10) -> None:

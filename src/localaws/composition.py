@@ -134,7 +134,7 @@ def _settle(config: Config) -> Config:
             raise InvalidRequest(
                 f"port {port} on {HOST} is taken; {PORT_OPTIONS[name]} takes another one, 0 any free one"
             )
-    free = objectstore.free_ports(len(wanted))
+    free = objectstore.free_ports(len(wanted), besides=[*named, config.ports.api])
     settled = config.with_ports(**{n: port or free.pop() for n, port in wanted.items()})
     write_private(config.data_dir / "stack.json", json.dumps(configuration.dump(settled), indent=2))
     return settled

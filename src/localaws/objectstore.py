@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import secrets
 import shutil
 import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def prepare(config: Config) -> Server:
     for part in ("data", "log"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    ports = _inner_ports(folder / "ports.json")
+    ports = _inner_ports(folder / "ports.json", vars(config.ports).values())
     write_private(folder / "s3.json", json.dumps(_identities(config)))
     write_private(folder / "security.toml", _security())
     write_private(folder / "notification.toml", _notification(config))
@@ -189,13 +188,15 @@ def _set_cors(s3: Any, bucket: str, rules: list[dict[str, Any]]) -> None:
         s3.delete_bucket_cors(Bucket=bucket)
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports of 127.0.0.1 that nobody listens on now.
+def free_ports(count: int, *, besides: Collection[int] = ()) -> list[int]:
+    """`count` different TCP ports of 127.0.0.1 that nobody listens on now, nor soon, as on those of `besides`.
 
     Below the range from which systems take the ports of outgoing connections (Linux 32768, macOS 49152): one of those
-    could take a port between this look and the server that is to listen on it.
+    could take a port between this look and the server that is to listen on it. Not of a sequence that a program may
+    have seeded, as another one may have seeded the same.
     """
-    found = [port for port in random.sample(_PORTS, 50 * count) if is_free(port)]
+    drawn = secrets.SystemRandom().sample(_PORTS, 50 * count)
+    found = [port for port in drawn if port not in besides and is_free(port)]
     if len(found) < count:
         raise Unavailable(f"{count} free ports between {_PORTS.start} and {_PORTS.stop} are needed, got {len(found)}")
     return found[:count]
@@ -212,15 +213,15 @@ def is_free(port: int) -> bool:
         return True
 
 
-def _inner_ports(memory: Path) -> dict[str, int]:
+def _inner_ports(memory: Path, outer: Collection[int]) -> dict[str, int]:
     """The ports of the last start if they are free, else new ones."""
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         last = {name: int(port) for name, port in json.loads(memory.read_text()).items()}
         for path in _sockets(last):
             path.unlink(missing_ok=True)
-        if last.keys() == set(_INNER_PORTS) and all(is_free(port) for port in last.values()):
+        if last.keys() == set(_INNER_PORTS) and all(port not in outer and is_free(port) for port in last.values()):
             return last
-    ports = dict(zip(_INNER_PORTS, free_ports(len(_INNER_PORTS)), strict=True))
+    ports = dict(zip(_INNER_PORTS, free_ports(len(_INNER_PORTS), besides=outer), strict=True))
     write_private(memory, json.dumps(ports))
     return ports
 

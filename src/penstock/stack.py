@@ -11,13 +11,12 @@ import errno
 import fcntl
 import json
 import os
-import random
 import secrets
 import shlex
 import socket
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -55,19 +54,26 @@ class Ports:
         for name, port in vars(self).items():
             if not 0 <= port <= LAST_PORT:
                 raise InvalidRequest(f"the {name} port is {port}; a port is 0 to {LAST_PORT}, and 0 takes a free one")
-        chosen = Ports(**{name: port or free_port(last.get(name, 0)) for name, port in vars(self).items()})
-        if len(set(vars(chosen).values())) < 3:
-            raise InvalidRequest(f"three different ports are needed, got {chosen.edge}, {chosen.aws} and {chosen.s3}")
-        return chosen
+        fixed = [port for port in vars(self).values() if port]
+        if len(set(fixed)) < len(fixed):
+            raise InvalidRequest(f"three different ports are needed, got {self.edge}, {self.aws} and {self.s3}")
+        chosen: dict[str, int] = {}
+        for name, port in vars(self).items():
+            chosen[name] = port or _free_port(last.get(name, 0), {*fixed, *chosen.values()})
+        return Ports(**chosen)
 
 
-def free_port(preferred: int = 0) -> int:
-    """A port of this machine that nobody listens on now: `preferred` if it is one, else any.
+def _free_port(preferred: int, taken: Collection[int]) -> int:
+    """A port of this machine that nobody listens on now and none of `taken`: `preferred` if it is one, else any.
 
     Below the range from which systems take the ports of outgoing connections, which could take it meanwhile.
     """
     candidates = [preferred] if preferred else []
-    for port in [*candidates, *random.sample(range(15_000, 32_000), 100)]:
+    # Not the sequence that a program has seeded: another one may have seeded the same.
+    candidates += secrets.SystemRandom().sample(range(15_000, 32_000), 100)
+    for port in candidates:
+        if port in taken:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((LOOPBACK, port))
@@ -98,7 +104,7 @@ def prepare(data_dir: Path, ports: Ports, public_url: str | None, environ: Mappi
         data_dir.mkdir(parents=True, exist_ok=True)
         make_secrets(settings.secrets_dir)
         keyring.tidy(settings.secrets_dir)
-        description = describe(settings, ports, api_port=free_port(last.get("api", 0)))
+        description = describe(settings, ports, api_port=_free_port(last.get("api", 0), vars(ports).values()))
         write_private(data_dir / "stack.json", json.dumps(description, indent=2).encode())
     except OSError as exc:
         kind = Unavailable if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InvalidRequest

@@ -325,11 +325,13 @@ def test_other_inner_ports_are_taken_when_the_last_ones_are_in_use(own_config: C
     memory = own_config.s3_dir / "ports.json"
     memory.parent.mkdir(parents=True)
     memory.write_text(json.dumps(before))
-    assert objectstore._inner_ports(memory) == before
+    assert objectstore._inner_ports(memory, []) == before
     with socket.create_server(("127.0.0.1", before["filer.port"])):
-        assert objectstore._inner_ports(memory)["filer.port"] != before["filer.port"]
+        assert objectstore._inner_ports(memory, [])["filer.port"] != before["filer.port"]
+    memory.write_text(json.dumps(before))
+    assert before["filer.port"] not in objectstore._inner_ports(memory, [before["filer.port"]]).values()
     memory.write_text("{]")
-    assert len(objectstore._inner_ports(memory)) == 7
+    assert len(objectstore._inner_ports(memory, [])) == 7
 
 
 def test_without_events_the_webhook_is_off(own_config: Config) -> None:

@@ -10,6 +10,7 @@ import pytest
 from penstock import stack
 from penstock.errors import InvalidRequest, NotFound, Unavailable
 from penstock.stack import Ports
+from waiting import free_port
 
 
 @pytest.fixture
@@ -32,6 +33,15 @@ def test_ports_of_the_last_start_are_taken_again_unless_somebody_has_them(data_d
         second = stack.prepare(data_dir, Ports(0, 0, 0), None, {})["ports"]
     assert {**second, "s3": 0} == {**first, "s3": 0}
     assert second["s3"] != first["s3"]
+
+
+def test_no_free_port_is_taken_twice() -> None:
+    port = free_port()
+    remembered = {"edge": port, "aws": port, "s3": port}
+    for asked in (Ports(0, 0, 0), Ports(0, port, 0), Ports(0, 0, port)):
+        assert len(set(vars(asked.settled(remembered)).values())) == 3
+    with pytest.raises(InvalidRequest, match="three different ports"):
+        Ports(port, port, 0).settled({})
 
 
 def test_everything_secret_is_private(data_dir: Path) -> None:

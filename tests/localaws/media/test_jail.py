@@ -386,12 +386,13 @@ def kill_program(times: int) -> tuple[list[str], Callable[[str], None]]:
     """What the jailed program said, and a listener that kills it at its first words, so often."""
     said: list[str] = []
     left = [times]
+    others = psutil.Process().children(recursive=True)
 
     def hear(line: str) -> None:
         said.append(line)
         if left[0] and line.startswith("frame="):
             left[0] -= 1
-            for process in psutil.Process().children(recursive=True):
+            for process in set(psutil.Process().children(recursive=True)).difference(others):
                 with contextlib.suppress(psutil.NoSuchProcess):  # the jail ends with the program in it
                     process.kill()
 

@@ -271,7 +271,9 @@ def test_database_without_its_file_is_unavailable_and_names_no_path(tmp_path: Pa
     broken.close()
 
 
-@pytest.mark.parametrize("text", ["", "x", str(uuid.uuid4()).upper(), uuid.uuid4().hex, "\0", "../x"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "3AC92C8D-F3F3-4355-9EC7-1862180F77EB", "06671740331b4a40865a5068c8d4c5b8", "\0", "../x"]
+)
 def test_what_is_not_a_uuid_names_no_asset(text: str) -> None:
     with pytest.raises(NotFound):
         asset_id_of(text)
