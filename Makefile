@@ -38,7 +38,7 @@ check: setup
 	cd web && npm run check
 
 test: setup
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 scan: .venv-scan/.installed
 	.venv-scan/bin/checkov --config-file .checkov.yaml

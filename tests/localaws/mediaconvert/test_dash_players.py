@@ -23,13 +23,16 @@ PLAYERS = {
 ORIGIN = "https://styles.test"
 START = {
     "shaka": "const player = new shaka.Player(); await player.attach(video); await player.load(url); video.play();",
-    "dashjs": "const player = dashjs.MediaPlayer().create(); player.initialize(video, url, true);",
+    # It may say that it has come to the end a moment before the element does, and stop there.
+    "dashjs": "const player = dashjs.MediaPlayer().create(); player.initialize(video, url, true);"
+    " player.on(dashjs.MediaPlayer.events.PLAYBACK_ENDED, () => video.dispatchEvent(new Event('ended')));",
 }
 PLAY = """async (url) => {
   const video = document.querySelector("video");
   const ended = new Promise((done, failed) => {
     video.addEventListener("ended", () => done(video.getVideoPlaybackQuality().totalVideoFrames), { once: true });
-    setTimeout(() => failed(new Error("did not end")), 25000);
+    const told = () => `did not end: at ${video.currentTime} of ${video.duration} s, ready state ${video.readyState}`;
+    setTimeout(() => failed(new Error(told())), 25000);
   });
   START
   return [await ended, video.webkitAudioDecodedByteCount, video.duration];
