@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import math
 import os
 import re
 import selectors
@@ -198,13 +199,18 @@ class _Idleness:
 
 
 def _processor_s(pid: int) -> float:
+    """What all of them have used; not a number where the system does not tell, as then nothing is known of idleness."""
     total = 0.0
     with contextlib.suppress(psutil.NoSuchProcess):
         top = psutil.Process(pid)
         for process in (top, *top.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
+            try:
                 times = process.cpu_times()
-                total += times.user + times.system + times.children_user + times.children_system
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied:
+                return math.nan
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
