@@ -210,13 +210,15 @@ def _layout(channels: int) -> str:
 
 
 def _tap(tap: Tap) -> str:
-    # Sound that begins late is filled with silence, and gaps too, so that both tracks count from the same zero.
-    chain = f"[{tap.opening}:{tap.stream_index}]aresample={_SAMPLE_RATE_HZ}:async=1:first_pts=0"
+    # Sound that begins late is filled with silence, and gaps too, so that both tracks count from the same zero. An
+    # offset only makes it later: adelay fails in ffmpeg 8 and later where all of a sound ends before it is asked for.
+    stream = f"[{tap.opening}:{tap.stream_index}]"
+    filled = f"aresample={_SAMPLE_RATE_HZ}:async=1:first_pts=0"
     if tap.offset_s > 0:
-        chain += f",adelay=delays={round(tap.offset_s * 1000)}:all=1"
-    elif tap.offset_s < 0:
-        chain += f",atrim=start={_seconds(-tap.offset_s)},asetpts=PTS-STARTPTS"
-    return chain
+        return f"{stream}asetpts=PTS+{_seconds(tap.offset_s)}/TB,{filled}"
+    if tap.offset_s < 0:
+        return f"{stream}{filled},atrim=start={_seconds(-tap.offset_s)},asetpts=PTS-STARTPTS"
+    return stream + filled
 
 
 def _seconds(value: Fraction) -> str:
