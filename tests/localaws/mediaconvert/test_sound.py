@@ -129,6 +129,7 @@ def test_silence_and_quiet_content_are_left_alone() -> None:
 
     assert correction(-70.0, -33.0) == pytest.approx(10)
     assert correction(-70.0, -45.0) is None and correction(-70.0) is None and correction() is None
+    assert correction(-70.0, float("nan")) is None
 
 
 @pytest.mark.parametrize(

@@ -114,10 +114,13 @@ def _measured(name: str, normalization: Normalization) -> str:
 
 
 def gain_db(normalization: Normalization, told: Iterable[str]) -> float | None:
-    """The correction for what ebur128 told of a track, line by line; None for silence and for what the gate leaves."""
+    """The correction for what ebur128 told of a track, line by line.
+
+    None for silence, which it may call not a number, and for what the gate leaves.
+    """
     values = (float(line.partition("=")[2]) for line in told if line.startswith("lavfi.r128."))
     measured = _ungated(values) if normalization.ungated else _last(values)
-    if measured is None or measured <= _SILENCE_LKFS:
+    if measured is None or not measured > _SILENCE_LKFS:
         return None
     if normalization.gate_lkfs is not None and measured < normalization.gate_lkfs:
         return None
