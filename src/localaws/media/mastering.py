@@ -18,7 +18,7 @@ MEMBERS = (*_COORDINATES, "max_luminance", "min_luminance", *_LEVELS)
 
 
 @dataclass(frozen=True)
-class Mastering:
+class Hdr10:
     """Primaries and white point (x, y) in 0.00002, luminances in 0.0001 cd/m2, light levels in cd/m2, 0 not known."""
 
     green: tuple[int, int]
@@ -31,7 +31,7 @@ class Mastering:
     max_average: int
 
 
-def read(told: Iterable[Mapping[str, Any]]) -> Mastering | None:
+def read(told: Iterable[Mapping[str, Any]]) -> Hdr10 | None:
     """The display of a frame from its side data; None where none of it, or none that makes sense, is there."""
     said = {name: value for data in told for name, value in data.items()}
     try:
@@ -44,4 +44,4 @@ def read(told: Iterable[Mapping[str, Any]]) -> Mastering | None:
     if not fits or not all(0 <= level < 1 << 16 for level in levels):
         return None
     green, blue, red, white = zip(places[::2], places[1::2], strict=True)
-    return Mastering(green, blue, red, white, *lights, *levels)
+    return Hdr10(green, blue, red, white, *lights, *levels)

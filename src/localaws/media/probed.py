@@ -10,7 +10,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final
 
-from localaws.media.mastering import Mastering
+from localaws.media.mastering import Hdr10
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Probed:
     timecode: str | None
     active_format: int | None = None
     bottom_first: bool | None = None
-    mastering: Mastering | None = None
+    mastering: Hdr10 | None = None
 
     @property
     def video(self) -> VideoStream | None:

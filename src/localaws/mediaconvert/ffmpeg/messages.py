@@ -6,9 +6,9 @@ Pure functions that return lists.
 from __future__ import annotations
 
 from localaws.media import active_format
+from localaws.media.mastering import Hdr10
 from localaws.mediaconvert.planning.planned import VideoTrack
 from localaws.mediaconvert.settings.codecs import H264, H265, Av1, Capture, Coded, Mpeg2
-from localaws.mediaconvert.settings.colours import Hdr10
 
 # Rec. ITU-T H.264, figure E-1: between two samples of luma both ways, and at one of them.
 _CHROMA_POSITIONS = {"FORCE_CENTER": 1, "FORCE_TOP_LEFT": 2}

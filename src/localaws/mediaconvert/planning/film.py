@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from localaws.mediaconvert.settings.colours import Hdr10
+from localaws.media.mastering import Hdr10
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 
+from localaws.media.mastering import Hdr10
 from localaws.mediaconvert import naming
 from localaws.mediaconvert.planning.film import Opening, Overlay, Scene, Sound, Source
 from localaws.mediaconvert.settings import hls as hls_settings
 from localaws.mediaconvert.settings.audio_codecs import AudioCoding
 from localaws.mediaconvert.settings.captions import BurnIn, Caption, Embedded
 from localaws.mediaconvert.settings.codecs import Capture, Coded
-from localaws.mediaconvert.settings.colours import Hdr10
 from localaws.mediaconvert.settings.containers import Container
 from localaws.mediaconvert.settings.intra_codecs import Passthrough
 from localaws.mediaconvert.settings.loudness import Normalization

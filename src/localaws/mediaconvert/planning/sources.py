@@ -9,9 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from localaws.media.mastering import Hdr10
 from localaws.media.probe import Probed
 from localaws.mediaconvert.planning.film import Source, SourceAudio, SourceVideo
-from localaws.mediaconvert.settings.colours import Hdr10
 
 TEXT_CODECS = ("mov_text", "subrip", "srt", "webvtt", "text")
 """Captions that are text, by ffmpeg's names; others are pictures or need a renderer."""
@@ -41,7 +41,7 @@ def source_of(probed: Probed) -> Source:
             late_s=max(video.start_s - probed.start_s, 0.0),
             duration_s=video.duration_s,
             active_format=probed.active_format,
-            hdr10=None if probed.mastering is None else Hdr10(**asdict(probed.mastering)),
+            hdr10=probed.mastering,
         ),
         audios=tuple(
             SourceAudio(audio.index, audio.channels, audio.language or None, audio.codec, audio.decodable, audio.pid)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from localaws.media import active_format
+from localaws.media.mastering import Hdr10
 from localaws.mediaconvert.planning.film import SourceVideo
 from localaws.mediaconvert.planning.planned import Picture, Timecode
 from localaws.mediaconvert.settings.active_format import ActiveFormat
 from localaws.mediaconvert.settings.codecs import H264, H265, Av1, Capture, Coded, Mpeg2
-from localaws.mediaconvert.settings.colours import Hdr10
 from localaws.mediaconvert.settings.intra_codecs import Prores, Vc3
 from localaws.mediaconvert.settings.processing import Processing
 from localaws.mediaconvert.settings.video import Video

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localaws.media.failures import SettingRefused
+from localaws.media.mastering import Hdr10
 
 Json = Mapping[str, Any]
 Space = tuple[str, str, str]
@@ -28,20 +29,6 @@ _P3D65 = {
     "GreenPrimaryX": 13250, "GreenPrimaryY": 34500, "BluePrimaryX": 7500, "BluePrimaryY": 3000, "RedPrimaryX": 34000,
     "RedPrimaryY": 16000, "WhitePointX": 15635, "WhitePointY": 16450, "MaxLuminance": 10_000_000, "MinLuminance": 1,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Hdr10:
-    """Primaries and white point (x, y) in 0.00002, luminances in 0.0001 cd/m2, light levels in cd/m2, 0 not known."""
-
-    green: tuple[int, int]
-    blue: tuple[int, int]
-    red: tuple[int, int]
-    white: tuple[int, int]
-    max_luminance: int
-    min_luminance: int
-    max_content: int
-    max_average: int
 
 
 @dataclass(frozen=True)

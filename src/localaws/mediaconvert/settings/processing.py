@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from localaws.media.failures import SettingRefused
+from localaws.media.mastering import Hdr10
 from localaws.mediaconvert.settings import active_format, colours, images
 from localaws.mediaconvert.settings.active_format import IGNORED, ActiveFormat
 from localaws.mediaconvert.settings.codecs import Capture, Coded
-from localaws.mediaconvert.settings.colours import Hdr10
 from localaws.mediaconvert.settings.images import Image
 
 Json = Mapping[str, Any]
