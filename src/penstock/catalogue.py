@@ -148,7 +148,7 @@ class Catalogue:
         An event about an unknown asset enters it (somebody dropped a file into the bucket); one about a deleted asset
         asks for another purge. Raises InvalidRequest for an event that does not say what it must.
         """
-        asset_id, told = _event_asset_id(event), states.job_of(event)
+        asset_id, told, planned = _event_asset_id(event), states.job_of(event), states.planned(event)
         with self._begin(writes=True) as connection:
             if not self._insert(connection, seen_events, {"id": event.event_id[:256], "seen_at": self._clock()}):
                 return False
@@ -161,7 +161,8 @@ class Catalogue:
             connection.execute(sa.update(assets).where(assets.c.id == asset_id).values(self._learnt(row, event)))
             if is_new:
                 self._tell(connection, EventType.ASSET_CREATED, self._entry(connection, asset_id))
-            self._merge(connection, asset_id, told)
+            for job in (*planned, told):
+                self._merge(connection, asset_id, job)
             changed = self._settle(connection, before)
         if changed:
             self.changed(asset_id)

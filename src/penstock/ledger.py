@@ -120,9 +120,13 @@ class Ledger:
         """Put "Asset Failed", then record it: a crash between the two tells it once more, never not at all.
 
         settings_name: None when no conversion could begin. more: further members of the event.
+        The event names every conversion of the plan: events come in any order, and to whom only a failure is known,
+        the asset would have failed while others are under way.
         """
         failure = {"assetId": asset_id, "settings": settings_name, "jobId": job_id, **asdict(problem)}
-        self.announce(events.FAILED, failure | more)
+        plan = self.read(plan_key(asset_id)) if settings_name is not None else None
+        planned = {"planned": plan.value.get("settings")} if plan is not None else {}
+        self.announce(events.FAILED, failure | planned | more)
         self.create(failure_key(asset_id, settings_name), failure)
 
     def announce(self, kind: events.AssetEventKind, detail: JsonObject) -> None:

@@ -75,6 +75,17 @@ def job_of(event: AssetEvent) -> Job:
     )
 
 
+def planned(event: AssetEvent) -> tuple[Job, ...]:
+    """The conversions that an event of a failure names beside its own, each as it is before its job is known.
+
+    Raises InvalidRequest when they are not a list of names.
+    """
+    names = event.detail.get("planned") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise InvalidRequest("the event's planned is a list of the names of job settings")
+    return tuple(Job(name, JobState.CONVERTING, percent=0) for name in names)
+
+
 def merge(known: Job | None, told: Job) -> Job:
     """The job after an event: whichever of both is further on. Returns `known` itself when nothing changes."""
     if known is None or known == told:
@@ -101,7 +112,9 @@ def advance(known: Job, percent: int | None, packaging: bool) -> Job:
 def derive(jobs: Iterable[Job], *, arrived: bool) -> tuple[AssetState, Problem | None]:
     """The state of an asset: published once a job is, failed once all have ended and none is."""
     jobs = list(jobs)
-    real = [job for job in jobs if job.settings != WHOLE_ASSET] or jobs
+    rejected = [job for job in jobs if job.settings == WHOLE_ASSET]
+    # What was planned and has no job yet will never have one once the source itself is rejected.
+    real = [job for job in jobs if job not in rejected and (job.ended or job.job_id or not rejected)] or rejected
     if any(job.state is JobState.PUBLISHED for job in real):
         return AssetState.PUBLISHED, None
     if not real:

@@ -90,6 +90,29 @@ def test_one_published_job_publishes_although_another_fails(catalogue: Catalogue
     assert [job.state.value for job in catalogue.entry(asset).jobs] == ["failed", "published"]
 
 
+def test_failure_heard_before_the_other_conversions_does_not_fail_the_asset(catalogue: Catalogue, asset: str) -> None:
+    planned = {"planned": ["bad", "good"]}
+    catalogue.apply(event("Failed", asset, None, settings="bad", code="c", message="m", **planned))
+    assert state(catalogue, asset) == "converting"
+    catalogue.apply(event("Converting", asset, "job-1", settings="good"))
+    assert state(catalogue, asset) == "converting"
+    catalogue.apply(event("Failed", asset, "job-1", settings="good", code="d", message="n", **planned))
+    assert state(catalogue, asset) == "failed"
+    assert [(job.settings, job.state.value) for job in catalogue.entry(asset).jobs] == [
+        ("bad", "failed"),
+        ("good", "failed"),
+    ]
+
+
+def test_conversion_that_was_planned_never_comes_once_the_source_is_rejected(catalogue: Catalogue, asset: str) -> None:
+    catalogue.apply(event("Converting", asset, "job-1", settings="a"))
+    catalogue.apply(event("Failed", asset, "job-1", settings="a", code="c", message="m", planned=["a", "b"]))
+    assert state(catalogue, asset) == "converting"
+    catalogue.apply(event("Failed", asset, None, settings=None, code="source_rejected", message="No length."))
+    assert state(catalogue, asset) == "failed"
+    assert catalogue.entry(asset).asset.error == Problem("c", "m")
+
+
 def test_rejected_source_fails_the_asset_before_any_job(catalogue: Catalogue, asset: str) -> None:
     catalogue.apply(event("Failed", asset, None, settings=None, code="source_rejected", message="No video track."))
     assert catalogue.entry(asset).asset.error == Problem("source_rejected", "No video track.")
@@ -145,6 +168,9 @@ def test_title_of_the_user_is_not_overwritten_by_an_event(catalogue: Catalogue, 
         {"assetId": str(uuid.uuid4()), "keyIds": "x"},
         {"assetId": str(uuid.uuid4()), "keyIds": ["not a uuid"]},
         {"assetId": str(uuid.uuid4()), "dash": ["x"]},
+        {"assetId": str(uuid.uuid4()), "planned": "x"},
+        {"assetId": str(uuid.uuid4()), "planned": ["x", 7]},
+        {"assetId": str(uuid.uuid4()), "planned": [""]},
     ],
 )
 def test_event_that_does_not_say_what_it_must_is_refused_and_leaves_nothing(catalogue: Catalogue, detail: Any) -> None:
@@ -289,8 +315,10 @@ def test_order_and_repetition_of_events_do_not_matter(told: list[tuple[str, str]
     def end(sequence: list[tuple[str, str]]) -> tuple[Any, ...]:
         jobs: dict[str, states.Job] = {}
         for kind, settings in sequence:
-            job = states.job_of(event(kind, "x", f"job-of-{settings}", settings=settings))
-            jobs[settings] = states.merge(jobs.get(settings), job)
+            planned = {"planned": ["a", "b"]} if kind == "Failed" else {}
+            heard = event(kind, "x", f"job-of-{settings}", settings=settings, **planned)
+            for job in (*states.planned(heard), states.job_of(heard)):
+                jobs[job.settings] = states.merge(jobs.get(job.settings), job)
         return jobs, states.derive(jobs.values(), arrived=True)
 
     mixed = [*told, *told]

@@ -217,6 +217,7 @@ def test_a_bad_settings_file_fails_alone_and_says_what_is_wrong(stand: Stand) ->
     assert stand.mediaconvert.jobs[job_id]["UserMetadata"]["settings"] == "good"
     told = {detail["settings"]: detail for detail in stand.told("Asset Failed")}
     assert told.keys() == BAD_FILES.keys()
+    assert all(set(detail["planned"]) == {"good", *BAD_FILES} for detail in told.values())
     for name, (_, words) in BAD_FILES.items():
         assert words in told[name]["message"], told[name]["message"]
         assert told[name]["code"] == "job_settings_refused"
