@@ -84,18 +84,32 @@ def differences(converted: Converted, settings: Json) -> Iterator[str]:
         for output in group.outputs:
             own = asked[int(output.label.partition("o")[2])]
             place = f"{output.path} ({output.label})"
-            found = _probed(converted.encoded / output.work_file.replace("%07d", "0000000"))
-            yield from (f"{place}: {told}" for told in _output(own, output, found, film_s))
+            path = converted.encoded / output.work_file.replace("%07d", "0000000")
+            yield from (f"{place}: {told}" for told in _output(own, output, _probed(path), film_s))
+            yield from (f"{place}: {told}" for told in _decoding(path))
         if group.packaging is None:
             yield from _files(group, converted)
         else:
             yield from _playlists(group, folder, converted)
 
 
+# A few pictures are too little to tell these formats.
+_NAMED = {".h264": ("-f", "h264"), ".h265": ("-f", "hevc")}
+
+
+def _decoding(path: Path) -> Iterator[str]:
+    """What decoders have against a file."""
+    command = [str(jail.full_ffmpeg()), "-v", "error", "-nostdin", *_NAMED.get(path.suffix, ()), "-i", str(path)]
+    done = subprocess.run([*command, "-map", "0", "-f", "null", "-"], capture_output=True, text=True, timeout=120)
+    if told := done.stderr.strip():
+        yield f"decoding it: {told.splitlines()[0]}"
+
+
 def _probed(path: Path) -> Json:
     """What ffprobe says of a file whose every packet it has read."""
     command = [str(jail.binary("ffprobe")), "-v", "error", "-count_packets", "-show_streams", "-of", "json"]
     command += ["-allowed_extensions", "ALL"] if path.suffix == ".m3u8" else []
+    command += _NAMED.get(path.suffix, ())
     done = subprocess.run([*command, str(path)], capture_output=True, text=True, timeout=120)
     found: Json = json.loads(done.stdout or "{}")
     return {"error": done.stderr.strip() or done.returncode, "streams": [], **found} if done.returncode else found

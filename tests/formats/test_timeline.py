@@ -77,6 +77,8 @@ def test_sound_is_what_matters_where_there_are_no_pictures() -> None:
 def test_long_films_have_longer_slots() -> None:
     spans = {str(number): Span(number * 4, 4, main=True) for number in range(9000)}
     assert timeline.timeline([spans]).slot_s == 20.0
+    sound = {f"sound {number}": Span(number * 4, 4, main=False) for number in range(18000)}
+    assert timeline.timeline([spans, sound]).slot_s == 40.0
 
 
 @pytest.mark.parametrize(

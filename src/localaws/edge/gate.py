@@ -121,11 +121,12 @@ def _is_beacon(said: Said) -> bool:
 
 
 def wish(timeline: Timeline, span: Span, share: tuple[float, float] = (0.0, 1.0)) -> Wish:
-    """The slots that a part of a file holds media time of: at least one."""
+    """The slots that a part of a file holds media time of: at least one; before the beginning it is the first."""
     slot_s = timeline.slot_s
-    start_s = span.start_s + share[0] * span.length_s
     length_s = (share[1] - share[0]) * span.length_s
-    first, last = start_s / slot_s + _MISALIGNED, (start_s + length_s) / slot_s - _MISALIGNED
+    start_s = max(0.0, span.start_s + share[0] * span.length_s)
+    end_s = max(start_s, span.start_s + share[1] * span.length_s)
+    first, last = start_s / slot_s + _MISALIGNED, end_s / slot_s - _MISALIGNED
     if last <= first:
-        first = last = (start_s + length_s / 2) / slot_s
+        first = last = (start_s + end_s) / 2 / slot_s
     return Wish(int(first), max(int(first), math.ceil(last) - 1), slot_s, length_s, span.main)

@@ -31,6 +31,16 @@ POLL_S = 0.1
 IDLE_SHARE = 0.01
 REDACTED = "(redacted)"
 OUT_OF_MEMORY = ("Cannot allocate memory", "Out of memory", "[error]: malloc of size")  # libc, ffmpeg, x264
+# What parts of ffmpeg say when they end because another did, which has told the reason before them.
+CONSEQUENCES = (
+    "Conversion failed!",
+    "Could not open encoder before EOF",
+    "Error sending frames to consumers",
+    "Error while opening encoder",
+    "Nothing was written into output file",
+    "Task finished with error code",
+    "Terminating thread with return code",
+)
 FATAL_SIGNALS = frozenset(
     {
         signal.SIGILL,
@@ -117,8 +127,13 @@ class Completed:
             return "needed more memory than it may use"
         if self.signal_number is not None:
             return f"crashed with {_signal_name(self.signal_number)}"
-        last = [line for line in self.stderr_tail.splitlines() if line.strip()][-1:]
-        return f"ended with status {self.exit_status}" + (f": {last[0].strip()[:300]}" if last else "")
+        return f"ended with status {self.exit_status}" + (f": {reason}" if (reason := self._reason()) else "")
+
+    def _reason(self) -> str:
+        """The last line of its errors that tells more than that others came before; empty when it said nothing."""
+        lines = [line.strip() for line in self.stderr_tail.splitlines() if line.strip()]
+        telling = [line for line in lines if not any(sign in line for sign in CONSEQUENCES)]
+        return re.sub(r" @ 0x[0-9a-f]+", "", (telling or lines or [""])[-1])[:300]
 
 
 def _signal_name(number: int) -> str:

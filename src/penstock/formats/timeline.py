@@ -57,7 +57,8 @@ def timeline(tracks: Iterable[Mapping[str, Span]]) -> Timeline:
     end_s = max((span.start_s + span.length_s for span in main), default=0.0)
     lengths = sorted(span.length_s for span in main if span.length_s < end_s)
     usual_s = lengths[len(lengths) // 2] if lengths else UNKNOWN_SLOT_S
-    return Timeline(spans, max(usual_s, LEAST_SLOT_S, end_s / MAX_SLOTS))
+    longest_s = max((span.start_s + span.length_s for span in spans.values()), default=0.0)
+    return Timeline(spans, max(usual_s, LEAST_SLOT_S, longest_s / MAX_SLOTS))
 
 
 def of_mpd(document: bytes, location: str) -> dict[str, Span]:

@@ -129,6 +129,11 @@ class TestWish:
         long = wish(self.TIMELINE, Span(8.0, 12.0, main=True))
         assert (long.first, long.last) == (2, 4)
 
+    def test_what_lies_before_the_beginning_is_of_the_first_slot(self) -> None:
+        for start_s in (-9.0, -8.0, -3.0, -0.02):
+            early = wish(self.TIMELINE, Span(start_s, 4.0, main=True))
+            assert (early.first, early.last, early.length_s) == (0, 0, 4.0)
+
     def test_part_of_a_file_is_part_of_its_time(self) -> None:
         part = wish(self.TIMELINE, Span(0.0, 600.0, main=True), (0.5, 0.52))
         assert (part.first, part.last, part.length_s) == (75, 77, pytest.approx(12))

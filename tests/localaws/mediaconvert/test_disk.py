@@ -30,6 +30,16 @@ def test_a_program_that_finds_no_room() -> None:
 def test_a_program_that_fails_otherwise_or_is_canceled() -> None:
     with pytest.raises(JobError, match="encoding failed: it ended with status 1: broken"):
         ended("broken").check("encoding")
+    cascade = """[dec:h264 @ 0x7f00] Decoder crashed
+[fc#0 @ 0x7f3d9c9ae080] Error sending frames to consumers: Invalid argument
+[fc#0 @ 0x7f3d9c9ae080] Task finished with error code: -22 (Invalid argument)
+[out#0/mov @ 0x7f3d9c9cd300] Nothing was written into output file, because at least one of its streams ..."""
+    with pytest.raises(JobError, match=r"ended with status 1: \[dec:h264\] Decoder crashed$"):
+        ended(cascade).check("encoding")
+    with pytest.raises(JobError, match="ended with status 1: Conversion failed!"):
+        ended("Conversion failed!\n").check("encoding")
+    with pytest.raises(JobError, match=r"ended with status 1$"):
+        ended(" \n").check("encoding")
     with pytest.raises(JobCanceled):
         ended("", Ending.CANCELED).check("encoding")
 

@@ -16,7 +16,7 @@ from localaws.media.failures import JobError, SettingRefused
 from localaws.mediaconvert.planning.film import Source
 from localaws.mediaconvert.settings import request
 from mediaconvert_jobs import planned, source
-from probed_media import ffprobe, stream
+from probed_media import ffprobe, frame_hashes, stream
 
 Convert = Callable[..., Any]
 Json = dict[str, Any]
@@ -155,6 +155,55 @@ def test_h265_without_deblocking_ends(films: Path, convert: Convert) -> None:
     output = jobs.video("_a", container="MP4", codec={"Codec": "H_265", "H265Settings": own}, Width=96, Height=54)
     done = convert(any_sources.made("plain", films), jobs.settings(jobs.file(output)))
     assert stream(done.path("f/film_a.mp4"))["width"] == 96
+
+
+def test_a_film_of_one_picture_with_another_over_it(films: Path, tmp_path: Path, convert: Convert) -> None:
+    over = {"InsertableImages": [{"ImageInserterInput": "s3://source/logo.png", "Layer": 2, "ImageX": 4, "ImageY": 30}]}
+    outputs = (jobs.video(f"_{place}", container=kind) for place, kind in enumerate(("MP4", "MOV", "M2TS")))
+    settings = jobs.settings(jobs.file(*outputs), ImageInserter=over)
+    done = convert(any_sources.made("still", films), settings, any_sources.image(tmp_path))
+    assert {length_ms for length_ms, _ in done.facts.values()} == {40}
+
+
+@pytest.mark.parametrize("codec", ["H_264", "H_265", "MPEG2"])
+def test_few_pictures_without_a_container_are_as_long_as_they_are_shown(
+    codec: str, films: Path, convert: Convert
+) -> None:
+    own = {"RateControlMode": "VBR", "Bitrate": 50_000, "MaxBitrate": 100_000}
+    output = jobs.video("_a", container="RAW", codec={"Codec": codec, f"{codec.replace('_', '').title()}Settings": own})
+    output["VideoDescription"] |= {"Width": 160, "Height": 120}
+    done = convert(any_sources.made("fast", films), jobs.settings(jobs.file(output)))
+    assert done.facts["g0o0"][0] == pytest.approx(1200, abs=20)
+
+
+@pytest.mark.parametrize("container", ["MP4", "M2TS", "RAW"])
+def test_h265_as_mp4_packages_it_is_decoded_from_other_containers_too(
+    container: str, films: Path, convert: Convert
+) -> None:
+    own = {"RateControlMode": "QVBR", "MaxBitrate": 500_000, "WriteMp4PackagingType": "HVC1"}
+    output = jobs.video("_a", container=container, codec={"Codec": "H_265", "H265Settings": own})
+    done = convert(any_sources.made("plain", films), jobs.settings(jobs.file(output)))
+    [path] = done.files.values()
+    assert len(frame_hashes(path)) == 30
+
+
+def test_pictures_of_h264_in_mxf_are_shown_as_they_are_coded(films: Path, convert: Convert) -> None:
+    own = {"RateControlMode": "QVBR", "MaxBitrate": 500_000}
+    output = jobs.video("_a", container="MXF", codec={"Codec": "H_264", "H264Settings": own})
+    done = convert(any_sources.made("plain", films), jobs.settings(jobs.file(output)))
+    frames = ffprobe(done.path("f/film_a.mxf"), "-show_entries", "frame=pict_type,pts")["frames"]
+    assert {frame["pict_type"] for frame in frames} == {"I", "P"}
+    assert [frame["pts"] for frame in frames] == list(range(30))
+    output["VideoDescription"]["CodecSettings"]["H264Settings"]["NumberBFramesBetweenReferenceFrames"] = 2
+    assert "numberBFramesBetweenReferenceFrames: must be 0 in MXF here, got 2" in refused(output)
+
+
+def test_bitrate_that_only_the_second_pass_finds_too_low_is_the_settings_fault(films: Path, convert: Convert) -> None:
+    own = {"RateControlMode": "CBR", "Bitrate": 50_000, "QualityTuningLevel": "MULTI_PASS"}
+    output = jobs.video("_a", container="MXF", codec={"Codec": "MPEG2", "Mpeg2Settings": own})
+    with pytest.raises(JobError, match="refuses its Bitrate: bitrate too low") as caught:
+        convert(any_sources.made("plain", films), jobs.settings(jobs.file(output)))
+    assert caught.value.code == 1040
 
 
 def test_pictures_that_an_encoder_does_not_take_are_refused_by_path() -> None:

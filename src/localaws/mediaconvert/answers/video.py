@@ -229,6 +229,7 @@ VIDEO: Table = {
         "EntropyEncoding": YES,
         "ExplicitWeightedPrediction": YES,
         "FieldEncoding": ignored("fields lie in frames, whose macroblocks are coded either way (MBAFF)"),
+        "NumberBFramesBetweenReferenceFrames": within("0 in MXF"),
         "RepeatPps": only("DISABLED"),
         "Softness": only(0),
         "Syntax": only("DEFAULT"),
@@ -253,7 +254,7 @@ VIDEO: Table = {
         "TilePadding": only("NONE"),
         "Tiles": ignored("pictures are not cut into tiles, which only lets more cores decode them"),
         "TreeBlockSize": YES,
-        "WriteMp4PackagingType": YES,
+        "WriteMp4PackagingType": within("MP4 and MOV; parameter sets are in the stream elsewhere"),
         **refused("TileHeight", "TileWidth"),
     },
     "H265QvbrSettings": {

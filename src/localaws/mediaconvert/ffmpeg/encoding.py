@@ -6,12 +6,13 @@ Decides nothing that a plan says, packages nothing and uploads nothing.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 
 from localaws.media import active_format, jail, png
-from localaws.media.failures import INTERNAL, JobError
+from localaws.media.failures import INTERNAL, SETTINGS, JobError
 from localaws.mediaconvert import fonts
 from localaws.mediaconvert.ffmpeg import argv, black, encoders, messages, retouching, soundtrack
 from localaws.mediaconvert.planning.planned import Output, Plan, VideoTrack
@@ -20,6 +21,9 @@ from localaws.mediaconvert.text import captions, carrier
 
 # How much of the work each pass before the last one is, about.
 _MEASURING, _ANALYSIS = 0.05, 0.3
+
+# libx264 and ffmpeg's MPEG-2; only the second pass of two finds it out.
+_TOO_LOW = re.compile(r"bitrate (?:is )?too low[^\n]*")
 
 
 def run(
@@ -35,7 +39,7 @@ def run(
     """Encode all outputs of all groups into `encoded`. inputs: file -> its name below /in.
 
     on_pass hears from where to where in the work, 0 to 1, a pass that begins lies; on_line hears ffmpeg's reports of
-    it. Returns where the film is black, from and to in s. Raises JobError 1050 and 1999, JobCanceled.
+    it. Returns where the film is black, from and to in s. Raises JobError 1040, 1050 and 1999, JobCanceled.
     """
     executable = str(jail.full_ffmpeg() if encoders.need_full_build(plan) else jail.binary("ffmpeg"))
 
@@ -44,6 +48,9 @@ def run(
         completed = jail.run(
             arguments, inputs=inputs, output_dir=encoded, limits=limits, on_line=on_line, cancel=cancel
         )
+        if not completed.ok and (found := _TOO_LOW.search(completed.stderr_tail)):
+            said = found[0].strip().rstrip(".")
+            raise JobError(SETTINGS, f"An encoder refuses its Bitrate: {said}. Ask for more, or for a smaller picture.")
         completed.check(what)
 
     for path in (path for path, name in inputs.items() if name in plan.pictures()):

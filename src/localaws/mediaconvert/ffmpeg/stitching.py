@@ -89,13 +89,15 @@ def _form(plan: Plan) -> str:
 
 def _filled(plan: Plan, scene: Scene, rate: Fraction) -> list[str]:
     """What there is before the first picture and after the last: these repeated, or black where the job wants it."""
+    # Under overlay a film of one picture ends the moment it begins, which would round to no picture at all.
+    even = f"fps=fps={rate}:start_time=0:eof_action=pass"
     if not scene.pad_black or scene.opening is None:
-        return [f"fps=fps={rate}:start_time=0", "tpad=stop=-1:stop_mode=clone"]
+        return [even, "tpad=stop=-1:stop_mode=clone"]
     opening = plan.openings[scene.opening]
     assert opening.source.video is not None
     late_s = max(Fraction(opening.source.video.late_s) - scene.start_s, Fraction(0))
     black = f"tpad=start_mode=add:start={round(late_s * rate)}:stop_mode=add:stop=-1:color=black"
-    return ["setpts=PTS-STARTPTS", f"fps=fps={rate}:start_time=0", black]
+    return ["setpts=PTS-STARTPTS", even, black]
 
 
 def _generated(plan: Plan, scene: Scene, label: str, rate: Fraction) -> str:

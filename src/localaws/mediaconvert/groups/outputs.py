@@ -16,6 +16,10 @@ from localaws.media.streams import number
 from localaws.mediaconvert.planning.planned import Output
 
 MOST_MOOV_BYTES = 256 << 20
+# ffmpeg reads these under another name than it writes them.
+_DEMUXERS = {"adts": "aac", "mp2": "mp3", "mpeg2video": "mpegvideo"}
+# Pictures one after the other: how long each is shown is nowhere in them, or not where ffprobe looks.
+_WITHOUT_CLOCK = frozenset({"dnxhd", "h264", "hevc", "mpeg2video"})
 _MEASURING = jail.Limits(wall_s=600.0, cpu_s=600)
 
 
@@ -32,8 +36,7 @@ def facts(outputs: Iterable[Output], encoded: Path) -> dict[str, list[int]]:
             found[output.label] = [0, 0]
             continue
         path = encoded / output.work_file
-        measure = duration_ms if output.container.muxer in ("mp4", "mov") else _packets_ms
-        length_ms = measure(path) if path.is_file() else 0
+        length_ms = _length_ms(path, output) if path.is_file() else 0
         if not length_ms:
             raise _nothing(output)
         found[output.label] = [length_ms, path.stat().st_size]
@@ -83,19 +86,30 @@ def duration_ms(path: Path) -> int:
     return _mvhd_ms(_moov(path))
 
 
-def _packets_ms(path: Path) -> int:
-    """The length of the first track of a file without a movie header: all its packets, as ffprobe counts them."""
-    total_s = 0.0
+def _length_ms(path: Path, output: Output) -> int:
+    muxer = output.container.muxer
+    if muxer in ("mp4", "mov"):
+        return duration_ms(path)
+    packets, length_s = _packets(path, _DEMUXERS.get(muxer, muxer))
+    if muxer in _WITHOUT_CLOCK and output.video is not None:
+        return round(1000 * packets / output.video.picture.frame_rate)
+    return round(1000 * length_s)
+
+
+def _packets(path: Path, demuxer: str) -> tuple[int, float]:
+    """How many packets the first track of a file has, and their length in s as ffprobe reads it."""
+    count, length_s = 0, 0.0
 
     def add(line: str) -> None:
-        nonlocal total_s
-        total_s += number(line.strip(",")) or 0.0
+        nonlocal count, length_s
+        count, length_s = count + 1, length_s + (number(line.strip(",")) or 0.0)
 
-    argv = [str(jail.binary("ffprobe")), "-v", "error", "-select_streams", "0"]
+    # Without its name a format is guessed, which fails for a file of a few pictures.
+    argv = [str(jail.binary("ffprobe")), "-v", "error", "-f", demuxer, "-select_streams", "0"]
     argv += ["-show_entries", "packet=duration_time", "-of", "csv=p=0", f"/in/{path.name}"]
     completed = jail.run(argv, inputs={path: path.name}, limits=_MEASURING, on_line=add)
     completed.check("measuring an output")
-    return round(total_s * 1000)
+    return count, length_s
 
 
 def _moov(path: Path) -> bytes:

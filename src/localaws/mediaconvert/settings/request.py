@@ -24,7 +24,7 @@ from localaws.mediaconvert.settings import video as video_settings
 from localaws.mediaconvert.settings.abr import Abr
 from localaws.mediaconvert.settings.audio import Audio
 from localaws.mediaconvert.settings.captions import BurnIn, Caption, Embedded
-from localaws.mediaconvert.settings.codecs import H265, Av1, Capture, Vp9
+from localaws.mediaconvert.settings.codecs import H264, H265, Av1, Capture, Vp9
 from localaws.mediaconvert.settings.containers import Container
 from localaws.mediaconvert.settings.inputs import Input
 from localaws.mediaconvert.settings.packaging import CMAF, DASH, DEFAULT_SOUND_GROUP, FILE, HLS, SMOOTH, Packaging
@@ -312,6 +312,7 @@ def _output(path: str, kind: str, container: str, output: Json, selectors: Selec
     if captures and (kind != FILE or audios):
         raise SettingRefused(path, "frame capture needs an output of its own in a file group")
     held = _container(f"{path}.containerSettings", settings, kind, container, video, audios)
+    video = _as_held(f"{path}.videoDescription", video, held)
     extension = _extension(f"{path}.extension", output.get("Extension"), kind, held, video is not None)
     hls = None
     if kind == HLS:
@@ -396,6 +397,23 @@ def _container(
         )
     containers.streamed(path, kind, container, codec, codings)
     return Container("mp4", "mp4")
+
+
+def _as_held(path: str, video: Video | None, held: Container) -> Video | None:
+    """A picture's settings with what its container makes of them."""
+    if video is None:
+        return None
+    codec = video.codec
+    # Only MP4 and MOV hold parameter sets outside of the stream; from elsewhere nobody could decode one without.
+    if isinstance(codec, H265) and held.muxer not in ("mp4", "mov"):
+        return replace(video, codec=replace(codec, sample_entry="hev1"))
+    # ffmpeg's MXF does not say in which order pictures of H.264 are shown, and gives some one time.
+    if isinstance(codec, H264) and held.muxer == "mxf":
+        if codec.b_frames:
+            place = f"{path}.codecSettings.h264Settings.numberBFramesBetweenReferenceFrames"
+            raise SettingRefused(place, f"must be 0 in MXF here, got {codec.b_frames}")
+        return replace(video, codec=replace(codec, b_frames=0))
+    return video
 
 
 def _extension(path: str, given: str | None, kind: str, held: Container, has_video: bool) -> str:
