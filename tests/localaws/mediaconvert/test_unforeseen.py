@@ -13,6 +13,7 @@ import any_sources
 import mediaconvert_jobs as jobs
 from localaws.media import jail
 from localaws.media.failures import JobError, SettingRefused
+from localaws.mediaconvert.ffmpeg import encoders
 from localaws.mediaconvert.planning.film import Source
 from localaws.mediaconvert.settings import request
 from mediaconvert_jobs import planned, source
@@ -215,6 +216,28 @@ def test_pictures_that_an_encoder_does_not_take_are_refused_by_path() -> None:
     assert "at least 64x32 here, not 44x80" in infeasible(h265, source(44, 80))
     h265["H265Settings"] |= {"Slices": 2}
     assert "h265Settings.slices: pictures of 64 px" in infeasible(h265, source(64, 96))
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"), [(160, 0), (256, 1), (384, 2), (640, 1), (704, 2), (1280, 2), (1344, 2), (4096, 2)]
+)
+def test_av1_of_a_constant_rate_has_no_tiles_of_one_superblock(width: int, columns: int) -> None:
+    own = {"RateControlMode": "CBR", "Bitrate": 500_000, "Slices": 4}
+    output = jobs.video("_a", container="MP4", codec={"Codec": "AV1", "Av1Settings": own})
+    [track] = [one.video for one in planned(jobs.settings(jobs.file(output)), source(width, 360)).outputs()]
+    assert track is not None
+    options = next(one for one in encoders.video(track) if "rc=2" in one).split(":")
+    assert [one for one in options if "tile" in one] == ([f"tile-columns={columns}"] if columns else [])
+
+
+def test_av1_of_a_constant_rate_ends_with_tiles(films: Path, convert: Convert) -> None:
+    own = {"RateControlMode": "CBR", "Bitrate": 500_000, "Slices": 4}
+    outputs = (
+        jobs.video(f"_{width}", container="MP4", codec={"Codec": "AV1", "Av1Settings": own}, Width=width, Height=144)
+        for width in (160, 384, 640)
+    )
+    done = convert(any_sources.made("plain", films), jobs.settings(jobs.file(*outputs)))
+    assert all(stream(path)["nb_frames"] == "30" for path in done.files.values())
 
 
 def test_mpeg2_is_not_filled_up_beyond_pictures_without_any_coding() -> None:

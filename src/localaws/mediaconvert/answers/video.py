@@ -270,7 +270,7 @@ VIDEO: Table = {
         "NumberBFramesBetweenReferenceFrames": only(3, 7, 15, limits="SVT-AV1's pyramids"),
         "QvbrSettings": YES,
         "SceneChangeDetect": ignored("SVT-AV1 codes a cut well without another kind of frame"),
-        "Slices": within("as many tiles, side by side"),
+        "Slices": within("as many tiles, side by side; with CBR none narrower than 128 pixels"),
         "SpatialAdaptiveQuantization": YES,
         **refused("PerFrameMetrics", "SlidingWindowMs", "SlidingWindowPeakBitrate"),
     },

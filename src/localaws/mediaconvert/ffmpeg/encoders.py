@@ -86,6 +86,8 @@ def video(track: VideoTrack, of_two: Pass | None = None) -> list[str]:
     arguments = [*common, *options(track.codec, track.gop)]
     if type(track.codec) in _BY_SIZE:
         arguments += _BY_SIZE[type(track.codec)](track.codec, track.picture.width)
+    if isinstance(track.codec, Av1) and (halvings := _tile_columns(track.codec, track.picture.width)):
+        arguments = messages.among_own(arguments, f"tile-columns={halvings}")
     arguments = messages.told(track, arguments)
     return arguments if of_two is None else _in_two(arguments, of_two)
 
@@ -249,8 +251,6 @@ def _av1(codec: Av1, gop: Gop) -> list[str]:
         options.append(f"hierarchical-levels={codec.b_frames.bit_length()}")
     if codec.film_grain:
         options.append("film-grain=8")
-    if codec.slices is not None:
-        options.append(f"tile-columns={codec.slices.bit_length() - 1}")
     # Level 7 is CRF 35, SVT-AV1's own default; its scale is twice as long as x264's.
     rate = _rate(codec, 35 - 4 * (codec.quality - 7))
     return ["-c:v", "libsvtav1", "-preset", _SVT_PRESET, *rate, *_keys(gop), "-svtav1-params", ":".join(options)]
@@ -281,6 +281,24 @@ def _mpeg2(codec: Mpeg2, gop: Gop) -> list[str]:
         # Scene cuts would begin GOPs of their own, which no two outputs have alike.
         "-flags:v", "+cgop", "-sc_threshold", "1000000000",
     ]  # fmt: skip
+
+
+def _tile_columns(codec: Av1, width: int) -> int:
+    """How often a picture is halved into tiles side by side.
+
+    At a constant rate SVT-AV1 waits for itself for ever when a tile is one superblock wide.
+    """
+    halvings = 0 if codec.slices is None else codec.slices.bit_length() - 1
+    while halvings and codec.rate_control == "CBR" and not _are_wide(width, halvings):
+        halvings -= 1
+    return halvings
+
+
+def _are_wide(width: int, halvings: int) -> bool:
+    """Whether each tile is wider than a superblock of 64 pixels (AV1 specification, 5.9.15: the last has the rest)."""
+    superblocks = -(-width // 64)
+    each = -(-superblocks // (1 << halvings))
+    return each > 1 and superblocks % each != 1
 
 
 def _mpeg2_level(codec: Mpeg2, width: int) -> list[str]:
