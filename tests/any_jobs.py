@@ -362,7 +362,7 @@ class _Maker:
         for other in ("FramerateControl", "FramerateNumerator", "FramerateDenominator", "GopSize", "GopSizeUnits"):
             own.pop(other, None)
         if name != "PASSTHROUGH" and self._maybe(0.4):
-            own |= _rate(self._random.choice(_RATES if name != "MPEG2" else _RATES[:-2]))
+            own |= _rate(self._random.choice(_RATES[:-2] if name in ("MPEG2", "VC3") else _RATES))
         if name in _LOSSY:
             self._rated(name, own)
             if self._maybe(0.6):
