@@ -64,7 +64,7 @@ def convert(config: Config, work: Path, settings: dict[str, Any], clips: list[Pa
     facts = outputs.facts(planned.outputs(), encoded)
     for output in planned.captions():
         said = captions.film_cues(planned, spoken, output.caption.selector)
-        (encoded / output.work_file).write_bytes(captions.document(output, said))
+        (encoded / output.work_file).write_bytes(captions.document(output, said, planned.source.duration_s))
     uploads, keys = {}, {}
     for number, group in enumerate(planned.groups):
         if group.packaging is None:

@@ -255,7 +255,8 @@ def _caption(planned: Plan, spoken: captions.Spoken, encoded: Path) -> dict[str,
     """Write the work files of caption outputs. Returns duration in ms and bytes of each, by label."""
     written: dict[str, list[int]] = {}
     for output in planned.captions():
-        content = captions.document(output, captions.film_cues(planned, spoken, output.caption.selector))
+        cues = captions.film_cues(planned, spoken, output.caption.selector)
+        content = captions.document(output, cues, planned.source.duration_s)
         (encoded / output.work_file).write_bytes(content)
         written[output.label] = [round(planned.source.duration_s * 1000), len(content)]
     return written

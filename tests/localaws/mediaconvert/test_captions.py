@@ -285,6 +285,19 @@ def test_a_cmaf_group_has_captions_for_both_kinds_of_players(
     assert {f"a/main_{name}" for name in ("eninit.cmft", "en_000000001.cmft", "de_000000001.cmft")} <= set(done.files)
 
 
+def test_captions_without_a_word_within_the_film_show_nothing(
+    film: Path, convert: Convert, text: Callable[[str], Path]
+) -> None:
+    outputs = (jobs.video("_v", Height=90), captions("_en", "WEBVTT"), captions("_de", "IMSC"))
+    late = text("1\n00:01:00,000 --> 00:01:02,000\nafter the end\n")
+    done = convert(film, job(jobs.cmaf(*outputs)), late)
+    assert [one["codecs"] for one in texts(done.path("a/main.mpd"))] == ["wvtt", "stpp"]
+    said = {number: done.path(f"a/main_en_00000000{number}.cmft").read_bytes() for number in (1, 2)}
+    assert all(segment.count(b"vtte") == 1 and b"vttc" not in segment for segment in said.values())
+    assert b"<div/>" in done.path("a/main_de_000000001.cmft").read_bytes()
+    assert "after" not in done.text("a/main_en_000000001.vtt")
+
+
 def test_captions_of_an_encrypted_group_stay_in_the_clear(
     film: Path, convert: Convert, text: Callable[[str], Path], speke: Speke
 ) -> None:

@@ -199,6 +199,15 @@ def test_pictures_of_h264_in_mxf_are_shown_as_they_are_coded(films: Path, conver
     assert "numberBFramesBetweenReferenceFrames: must be 0 in MXF here, got 2" in refused(output)
 
 
+def test_no_picture_in_mxf_is_lost_where_the_sound_ends_before(films: Path, convert: Convert) -> None:
+    own = {"RateControlMode": "VBR", "Bitrate": 5_000_000}
+    output = jobs.video("_a", container="MXF", codec={"Codec": "MPEG2", "Mpeg2Settings": own})
+    output["AudioDescriptions"] = [sound("WAV")]
+    done = convert(any_sources.made("late", films), jobs.settings(jobs.file(output)))
+    counted = ffprobe(done.path("f/film_a.mxf"), "-count_packets", "-show_streams")["streams"][0]
+    assert counted["nb_read_packets"] == "30"
+
+
 def test_bitrate_that_only_the_second_pass_finds_too_low_is_the_settings_fault(films: Path, convert: Convert) -> None:
     own = {"RateControlMode": "CBR", "Bitrate": 50_000, "QualityTuningLevel": "MULTI_PASS"}
     output = jobs.video("_a", container="MXF", codec={"Codec": "MPEG2", "Mpeg2Settings": own})
@@ -216,6 +225,10 @@ def test_pictures_that_an_encoder_does_not_take_are_refused_by_path() -> None:
     assert "at least 64x32 here, not 44x80" in infeasible(h265, source(44, 80))
     h265["H265Settings"] |= {"Slices": 2}
     assert "h265Settings.slices: pictures of 64 px" in infeasible(h265, source(64, 96))
+    del h265["H265Settings"]["TreeBlockSize"]
+    assert "h265Settings.slices: pictures of 128 px" in infeasible(h265, source(128, 128))
+    h265["H265Settings"] |= {"Deblocking": "DISABLED"}
+    assert "h265Settings.slices: need deb" in refused(jobs.video("_a", container="MP4", codec=h265))
 
 
 @pytest.mark.parametrize(

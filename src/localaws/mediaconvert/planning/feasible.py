@@ -58,9 +58,13 @@ def _of_size(path: str, track: VideoTrack, name: str, sizes: Sequence[tuple[int,
 
 
 def _of_least_size(path: str, track: VideoTrack) -> None:
-    """x265 crashes now and then on pictures narrower than its blocks; SVT-AV1 has a least size of constant rates."""
+    """x265 crashes now and then on pictures narrower than its blocks; SVT-AV1 has a least size of constant rates.
+
+    Of slices that are two blocks wide x265 writes headers that nobody can read, where it does not crash.
+    """
     codec, picture = track.codec, track.picture
-    if isinstance(codec, H265) and (codec.slices or 1) > 1 and picture.width <= 64:
+    block = 32 if isinstance(codec, H265) and codec.small_trees else 64
+    if isinstance(codec, H265) and (codec.slices or 1) > 1 and picture.width <= 2 * block:
         told = f"pictures of {picture.width} px are too narrow for {codec.slices}; leave it out"
         raise JobError(SETTINGS, f"{path}.codecSettings.h265Settings.slices: {told}")
     width, height, name = 1, 1, ""

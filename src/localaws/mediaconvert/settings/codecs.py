@@ -156,6 +156,9 @@ def _h264(path: str, own: Json) -> H264:
 
 def _h265(path: str, own: Json) -> H265:
     profile, _, tier = own.get("CodecProfile", "MAIN_MAIN").rpartition("_")
+    sao, deblocking = own.get("SampleAdaptiveOffsetFilterMode") != "OFF", own.get("Deblocking") != "DISABLED"
+    if own.get("Slices", 1) > 1 and sao and not deblocking:
+        raise SettingRefused(f"{path}.slices", "need deblocking here, or sampleAdaptiveOffsetFilterMode OFF")
     return H265(
         **_rates(path, own),
         **_common(path, own) | {"closed_every": int(own.get("GopClosedCadence", 1) == 1)},
@@ -166,8 +169,8 @@ def _h265(path: str, own: Json) -> H265:
         b_reference=_switch(own, "GopBReference"),
         adaptive_b=own.get("DynamicSubGop", "ADAPTIVE") == "ADAPTIVE",
         temporal_aq=own.get("TemporalAdaptiveQuantization") != "DISABLED",
-        sao=own.get("SampleAdaptiveOffsetFilterMode") != "OFF",
-        deblocking=own.get("Deblocking") != "DISABLED",
+        sao=sao,
+        deblocking=deblocking,
         temporal_prediction=own.get("MvTemporalPredictor") != "DISABLED",
         small_trees=own.get("TreeBlockSize") == "TREE_SIZE_32X32",
         alternative_transfer=own.get("AlternateTransferFunctionSei") == "ENABLED",

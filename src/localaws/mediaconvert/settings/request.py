@@ -343,7 +343,9 @@ def _output(path: str, kind: str, container: str, output: Json, selectors: Selec
         burn_in=burn_in,
         embedded=embedded,
         caption_hints=(settings.get("MpdSettings") or {}).get("AccessibilityCaptionHints") == "INCLUDE",
-        sound_ends_with_pictures=any(
+        # In MXF pictures end with the sound: those after it would be lost.
+        sound_ends_with_pictures=held.muxer == "mxf"
+        or any(
             isinstance(own, Mapping) and own.get("AudioDuration") == "MATCH_VIDEO_DURATION" for own in settings.values()
         ),
     )

@@ -144,8 +144,8 @@ def _unwritten(path: str, text: str) -> list[str]:
     return [f"{path}: EIA-608 has no {letters[:_MOST_TOLD]}; ? is written for them"] if letters else []
 
 
-def document(output: CaptionOutput, cues: Iterable[Cue]) -> bytes:
-    """The work file of a caption output: what a file group uploads, or WebVTT for the packager."""
+def document(output: CaptionOutput, cues: Iterable[Cue], film_s: float) -> bytes:
+    """The work file of a caption output: what a file group uploads, or WebVTT for the packager. film_s: its length."""
     caption = output.caption
     # Shaka Packager would show the markup of WebVTT in the TTML that it makes of it.
     styled = caption.styled and (caption.kind == "WEBVTT" or not caption.fragmented)
@@ -153,7 +153,11 @@ def document(output: CaptionOutput, cues: Iterable[Cue]) -> bytes:
     if caption.kind == "SRT":
         return subtitles.build_srt(told)
     if caption.kind == "WEBVTT" or caption.fragmented:
-        return caption_writers.build_webvtt(told, references=caption.kind == "WEBVTT").encode()
+        text = caption_writers.build_webvtt(told, references=caption.kind == "WEBVTT")
+        if caption.fragmented and "-->" not in text:
+            # Shaka Packager fails over a track without cues; one without words is nothing, for as long as the film.
+            text += f"\n{caption_writers.clock_time(Fraction(0))} --> {caption_writers.clock_time(Fraction(film_s))}\n"
+        return text.encode()
     if caption.scc is not None:
         return scc.build_scc(told, caption.scc.frames_per_s, drop=caption.scc.drop)
     if caption.kind == "SMI":
