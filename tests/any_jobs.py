@@ -372,7 +372,7 @@ class _Maker:
                 if name not in ("VP8", "VP9", "AV1"):
                     own |= {"GopSizeUnits": units}
         if own.get("Telecine") == "HARD":
-            own |= {"InterlaceMode": "TOP_FIELD", **_rate((30000, 1001))}
+            own |= {"InterlaceMode": "INTERLACED" if name == "VC3" else "TOP_FIELD", **_rate((30000, 1001))}
         if own.get("ParControl") == "SPECIFIED":
             own |= {"ParNumerator": self._random.choice((1, 4, 16)), "ParDenominator": self._random.choice((1, 3, 11))}
         return {"Codec": name, member: own}

@@ -158,12 +158,22 @@ def test_h265_without_deblocking_ends(films: Path, convert: Convert) -> None:
     assert stream(done.path("f/film_a.mp4"))["width"] == 96
 
 
-def test_a_film_of_one_picture_with_another_over_it(films: Path, tmp_path: Path, convert: Convert) -> None:
-    over = {"InsertableImages": [{"ImageInserterInput": "s3://source/logo.png", "Layer": 2, "ImageX": 4, "ImageY": 30}]}
+@pytest.mark.parametrize("fades", [{}, {"FadeIn": 100}, {"StartTime": "00:00:00:05", "Duration": 400, "FadeOut": 100}])
+def test_a_film_of_one_picture_with_another_over_it(fades: Json, films: Path, tmp_path: Path, convert: Convert) -> None:
+    logo = {"ImageInserterInput": "s3://source/logo.png", "Layer": 2, "ImageX": 4, "ImageY": 30}
+    over = {"InsertableImages": [logo | fades]}
     outputs = (jobs.video(f"_{place}", container=kind) for place, kind in enumerate(("MP4", "MOV", "M2TS")))
     settings = jobs.settings(jobs.file(*outputs), ImageInserter=over)
     done = convert(any_sources.made("still", films), settings, any_sources.image(tmp_path))
     assert {length_ms for length_ms, _ in done.facts.values()} == {40}
+
+
+def test_the_last_picture_stays_the_last_under_one_that_fades(films: Path, tmp_path: Path, convert: Convert) -> None:
+    logo = {"ImageInserterInput": "s3://source/logo.png", "Layer": 2, "ImageX": 4, "ImageY": 30, "FadeIn": 100}
+    exactly = jobs.video("_a", container="Y4M", codec={"Codec": "UNCOMPRESSED", "UncompressedSettings": {}})
+    settings = jobs.settings(jobs.file(exactly), ImageInserter={"InsertableImages": [logo]})
+    done = convert(any_sources.made("plain", films), settings, any_sources.image(tmp_path))
+    assert len(set(frame_hashes(done.path("f/film_a.y4m")))) == 30
 
 
 @pytest.mark.parametrize("codec", ["H_264", "H_265", "MPEG2"])

@@ -5,11 +5,15 @@ A picture is decoded once for all outputs that show it. Whether it is one is loo
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from localaws.mediaconvert.ffmpeg.encoders import overlay_format, pixel_format
 from localaws.mediaconvert.planning.film import Overlay, Scene
 from localaws.mediaconvert.planning.planned import Output, Plan
+
+# What ffmpeg takes the rate of a picture to be.
+_PICTURES_PER_S = 25
 
 
 def openings(plan: Plan) -> list[str]:
@@ -77,7 +81,7 @@ def _over(overlay: Overlay, form: str) -> str:
 
 
 def _drawn(overlay: Overlay) -> list[str]:
-    """The picture at its size and opacity; one that fades is repeated, so that it has a time to fade in."""
+    """The picture at its size and opacity; one that fades is repeated, so that it has times to fade at."""
     filters = []
     if overlay.width or overlay.height:
         filters.append(f"scale={overlay.width or -1}:{overlay.height or -1}")
@@ -98,7 +102,12 @@ def _faded(overlay: Overlay) -> list[str]:
     if early_s:
         shift = f"{float(early_s):.3f}/TB"
         fades = [f"setpts=PTS+{shift}", *fades, f"setpts=PTS-{shift}"]
-    return ["loop=loop=-1:size=1", *fades]
+    # Not without end: where the film's end is that of an endless picture, fps takes its last frame to have no length.
+    faded_s = overlay.start_s + overlay.fade_in_s
+    if overlay.end_s is not None:
+        faded_s = max(faded_s, overlay.end_s + overlay.fade_out_s)
+    repeats = max(math.ceil(faded_s * _PICTURES_PER_S), 0) + 1
+    return [f"loop=loop={repeats}:size=1", *fades]
 
 
 def _where(overlay: Overlay) -> str:
@@ -106,6 +115,4 @@ def _where(overlay: Overlay) -> str:
     shown = f"gte(t\\,{start})"
     if end is not None:
         shown += f"*lt(t\\,{float(end + overlay.fade_out_s):.4f})"
-    # A picture that is repeated without end must not keep the film from ending.
-    ending = "shortest=1" if overlay.fade_in_s or overlay.fade_out_s else "eof_action=repeat"
-    return f"x={overlay.left}:y={overlay.top}:{ending}:enable={shown}"
+    return f"x={overlay.left}:y={overlay.top}:eof_action=repeat:enable={shown}"
