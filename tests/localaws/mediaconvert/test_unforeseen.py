@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,16 @@ def test_av1_of_a_constant_rate_has_no_tiles_of_one_superblock(width: int, colum
     assert track is not None
     options = next(one for one in encoders.video(track) if "rc=2" in one).split(":")
     assert [one for one in options if "tile" in one] == ([f"tile-columns={columns}"] if columns else [])
+
+
+@pytest.mark.parametrize(("length", "levels"), [(1, []), (2, ["hierarchical-levels=2"])])
+def test_av1_of_key_frames_alone_has_no_pyramid(length: int, levels: list[str]) -> None:
+    own = {"RateControlMode": "QVBR", "MaxBitrate": 500_000, "GopSize": length}
+    own["NumberBFramesBetweenReferenceFrames"] = 3
+    output = jobs.video("_a", container="MP4", codec={"Codec": "AV1", "Av1Settings": own})
+    [track] = [one.video for one in planned(jobs.settings(jobs.file(output)), source(160, 90)).outputs()]
+    assert track is not None
+    assert re.findall(r"hierarchical-levels=\d", " ".join(encoders.video(track))) == levels
 
 
 def test_av1_of_a_constant_rate_ends_with_tiles(films: Path, convert: Convert) -> None:

@@ -247,7 +247,8 @@ def _av1(codec: Av1, gop: Gop) -> list[str]:
     if codec.rate_control == "CBR":
         # SVT-AV1 holds a constant rate in its low-delay structure alone.
         options += ["rc=2", "pred-struct=1"]
-    elif codec.b_frames is not None:
+    elif codec.b_frames is not None and gop.frames > 1:
+        # Among key frames alone there is no pyramid; SVT-AV1 waits for itself for ever now and then when asked for one.
         options.append(f"hierarchical-levels={codec.b_frames.bit_length()}")
     if codec.film_grain:
         options.append("film-grain=8")
