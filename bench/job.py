@@ -15,7 +15,7 @@ from measuring import FILM, Row, RunningStack, alternate, bare_command, run_bare
 import mediaconvert_jobs as jobs
 from penstock import ladder
 
-ROUNDS = 3
+ROUNDS = 5
 AT_MOST = {"the ladder, one group": "at most 1.05", "three groups": "at most 1.10", "five groups": "at most 1.10"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,16 @@ def test_the_last_picture_stays_the_last_under_one_that_fades(films: Path, tmp_p
     settings = jobs.settings(jobs.file(exactly), ImageInserter={"InsertableImages": [logo]})
     done = convert(any_sources.made("plain", films), settings, any_sources.image(tmp_path))
     assert len(set(frame_hashes(done.path("f/film_a.y4m")))) == 30
+
+
+def test_a_film_that_is_shorter_than_a_picture_of_the_output_is_refused() -> None:
+    def at(rate: int) -> Json:
+        rated = {"FramerateControl": "SPECIFIED", "FramerateNumerator": rate, "FramerateDenominator": 1}
+        return {"Codec": "H_264", "H264Settings": {"RateControlMode": "QVBR", "MaxBitrate": 500_000, **rated}}
+
+    still = replace(source(160, 90), duration_s=0.04)
+    assert "a film of 0.040 s has no picture at 12 frames per second; ask for a high" in infeasible(at(12), still)
+    assert planned(jobs.settings(jobs.file(jobs.video("_a", container="MP4", codec=at(13)))), still)
 
 
 @pytest.mark.parametrize("codec", ["H_264", "H_265", "MPEG2"])

@@ -40,6 +40,8 @@ def check(output: Output, scenes: Sequence[Scene], openings: Sequence[Opening]) 
     elif isinstance(codec, Vc3):
         _of_size(path, output.video, "VC3", _VC3_SIZES[:1] if output.video.scan else _VC3_SIZES)
     _of_least_size(path, output.video)
+    if not output.captures:
+        _of_least_length(path, output.video.picture.frame_rate, sum(scene.duration_s for scene in scenes))
     if isinstance(codec, Mpeg2):
         _constant(path, output.video, codec)
     if output.video.processing.timecode_track and output.container.muxer not in ("mp4", "mov"):
@@ -75,6 +77,12 @@ def _of_least_size(path: str, track: VideoTrack) -> None:
     if picture.width < width or picture.height < height:
         told = f"{name} needs pictures of at least {width}x{height} here, not {picture.width}x{picture.height}"
         raise JobError(SETTINGS, f"{path}: {told}; set width and height")
+
+
+def _of_least_length(path: str, rate: Fraction, length_s: Fraction | float) -> None:
+    if length_s * rate < Fraction(1, 2):
+        told = f"a film of {float(length_s):.3f} s has no picture at {float(rate):g} frames per second"
+        raise JobError(SETTINGS, f"{path}: {told}; ask for a higher frame rate")
 
 
 def _constant(path: str, track: VideoTrack, codec: Mpeg2) -> None:
