@@ -74,6 +74,7 @@ def test_every_codec_tells_which_field_comes_first(tmp_path: Path, convert: Conv
     )  # fmt: skip
     assert [fields(path) for path in files] == [{(1, 1)}, {(1, 0)}, {(1, 1)}, {(1, 0)}, {(1, 1)}, {(0, 0)}]
     assert [stream(path)["r_frame_rate"] for path in files] == ["25/1"] * 6
+    assert [stream(path)["field_order"] for path in files[:2]] == ["tt", "bb"]
     # Both fields of a frame are of one frame of the source.
     assert max(combing(path) for path in files) < 6
 

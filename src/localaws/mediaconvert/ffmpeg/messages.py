@@ -25,6 +25,9 @@ def told(track: VideoTrack, arguments: list[str]) -> list[str]:
         arguments = [*arguments, "-gop_timecode", track.first_timecode]
     if track.scan:
         arguments = [*arguments, "-flags:v", "+ildct+ilme" + ("+cgop" if isinstance(codec, Mpeg2) else "")]
+    if track.scan == "bff" and isinstance(codec, H264):
+        # ffmpeg tells x264 by the first frame, which then has the times of its fields the other way round.
+        arguments = among_own(arguments, "bff=1")
     if track.hdr10 is not None:
         arguments = among_own(arguments, _mastered(codec, track.hdr10))
     if track.active_format is not None:
