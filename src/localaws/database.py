@@ -19,6 +19,8 @@ SCHEMA = "localaws"
 """In PostgreSQL our tables have a schema of their own, so that the database may be somebody else's, too."""
 RESTART_PATIENCE_S = 15.0
 CLAIM_PATIENCE_S = 5.0
+IDLE_TRANSACTION_S = 15.0
+"""After so long without a word in a transaction the server drops a connection: its process sleeps, or is gone."""
 _SETUP_LOCK = 0x6C6F6361  # any constant: of processes that start at once, one makes the tables and the others wait
 
 
@@ -34,8 +36,9 @@ def postgresql(address: str) -> URL:
             "postgresql://user@host:5432/name"
         )
     # libpq reads PGPASSWORD and ~/.pgpass where the address has no password. Keepalives let the server notice within
-    # a minute that a host is gone, and with it what it had locked.
+    # a minute that a host is gone, and with it what it had locked; one that sleeps still answers them.
     alive = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "connect_timeout": "10"}
+    alive |= {"options": f"-cidle_in_transaction_session_timeout={round(IDLE_TRANSACTION_S * 1000)}"}
     return url.set(drivername="postgresql+psycopg").update_query_dict(
         {name: value for name, value in alive.items() if name not in url.query}
     )

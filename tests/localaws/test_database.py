@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -33,12 +33,17 @@ def cut(engine: sa.Engine) -> None:
         connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
 
+def check_taken(claim: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that another keeps is refused at once. The server only needs a moment to see that one was released."""
+    with monkeypatch.context() as impatient, pytest.raises(Conflict, match="taken"):
+        impatient.setattr(database, "CLAIM_PATIENCE_S", 0)
+        claim()
+
+
 def test_what_is_claimed_is_taken(engines: list[sa.Engine], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "CLAIM_PATIENCE_S", 0)
     first = Claim(engines[0], KEY, "taken")
     first.keep()
-    with pytest.raises(Conflict, match="taken"):
-        Claim(engines[1], KEY, "taken")
+    check_taken(lambda: Claim(engines[1], KEY, "taken"), monkeypatch)
     first.release()
     Claim(engines[1], KEY, "taken").release()
 
@@ -46,19 +51,32 @@ def test_what_is_claimed_is_taken(engines: list[sa.Engine], monkeypatch: pytest.
 def test_claim_that_was_lost_is_claimed_again_and_not_only_believed(
     engines: list[sa.Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "CLAIM_PATIENCE_S", 0)
     first = Claim(engines[0], KEY, "taken")
     cut(engines[1])
     second = Claim(engines[1], KEY, "taken")
     for _ in range(2):
-        with pytest.raises(Conflict, match="taken"):
-            first.keep()
+        check_taken(first.keep, monkeypatch)
     second.release()
     first.keep()
-    with pytest.raises(Conflict, match="taken"):
-        Claim(engines[1], KEY, "taken")
+    check_taken(lambda: Claim(engines[1], KEY, "taken"), monkeypatch)
     cut(engines[1])
     first.keep()
-    with pytest.raises(Conflict, match="taken"):
-        Claim(engines[1], KEY, "taken")
+    check_taken(lambda: Claim(engines[1], KEY, "taken"), monkeypatch)
     first.release()
+
+
+def test_what_a_sleeping_process_has_locked_is_free_after_a_while(
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_TRANSACTION_S", 0.5)
+    address = postgresql_server.new_database(postgresql, f"sleepers-{uuid.uuid4().hex[:8]}")
+    asleep, awake = (database.open_database(database.postgresql(address), sa.MetaData()) for _ in range(2))
+    lock = sa.text(f"SELECT pg_advisory_xact_lock({KEY})")
+    with asleep.connect() as sleeper:
+        sleeper.execute(lock)
+        with awake.begin() as other:
+            other.execute(lock)  # waits until the server has had enough of the first
+        with pytest.raises(sa.exc.DBAPIError):
+            sleeper.execute(sa.text("SELECT 1"))
+    for engine in (asleep, awake):
+        engine.dispose()
