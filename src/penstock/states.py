@@ -113,8 +113,11 @@ def derive(jobs: Iterable[Job], *, arrived: bool) -> tuple[AssetState, Problem |
     """The state of an asset: published once a job is, failed once all have ended and none is."""
     jobs = list(jobs)
     rejected = [job for job in jobs if job.settings == WHOLE_ASSET]
-    # What was planned and has no job yet will never have one once the source itself is rejected.
-    real = [job for job in jobs if job not in rejected and (job.ended or job.job_id or not rejected)] or rejected
+    own = [job for job in jobs if job.settings != WHOLE_ASSET]
+    if rejected:
+        # What was planned and has no job yet will never have one once the source itself is rejected.
+        own = [job for job in own if job.ended or job.job_id is not None]
+    real = own or rejected
     if any(job.state is JobState.PUBLISHED for job in real):
         return AssetState.PUBLISHED, None
     if not real:
